@@ -1,0 +1,128 @@
+"""Every error the SDK raises on purpose, as one small tree.
+
+::
+
+    QCFaceError(Exception)
+    ├── InputError(QCFaceError, ValueError)
+    │   ├── ShapeError                  dtype, shape or memory layout of an array
+    │   ├── ImageSizeError              picture too small or too large
+    │   ├── ImageReadError(+OSError)    file unreadable or not a picture
+    │   ├── NotFiniteError              NaN or infinity
+    │   ├── DegenerateLandmarksError    five points that fix no similarity transform
+    │   ├── OptionError                 an option out of range or unknown
+    │   └── TemplateFormatError         bytes that are not a template
+    ├── ModelError(QCFaceError)
+    │   ├── ModelNotFoundError(+FileNotFoundError)
+    │   ├── ModelFormatError            not an ONNX file, truncated, or foreign inputs and outputs
+    │   ├── ManifestError               manifest missing, malformed or of an unknown schema
+    │   ├── ModelHashError              a bundle file missing, extra, truncated or altered
+    │   ├── ThresholdUnavailableError   no supported threshold for that false-match rate
+    │   └── InferenceError              the runtime failed while running
+    ├── ContractMismatchError(QCFaceError, ValueError)      embeddings of different models
+    ├── BackendUnavailableError(QCFaceError, ImportError)   unknown backend or missing package
+    └── GalleryError(QCFaceError)
+        ├── UnknownSubjectError(+KeyError)
+        ├── DuplicateSubjectError
+        ├── GalleryFormatError          foreign or corrupt file, other schema version
+        └── GalleryStorageError(+OSError)   read-only, disk full, locked too long
+
+"No face found" is an empty tuple, not an error. Catch `QCFaceError` to catch them all; the second base lets code
+that knows only the builtin (``except ValueError``) keep working.
+"""
+
+from __future__ import annotations
+
+
+class QCFaceError(Exception):
+    """Base of every error raised by the SDK."""
+
+
+class InputError(QCFaceError, ValueError):
+    """Something the caller passed in cannot be used."""
+
+
+class ShapeError(InputError):
+    """An array has another dtype, shape or memory layout than is needed."""
+
+
+class ImageSizeError(InputError):
+    """A picture is too small to hold a face or too large to be processed safely."""
+
+
+class ImageReadError(InputError, OSError):
+    """A file cannot be read, or what it holds is not a picture."""
+
+
+class NotFiniteError(InputError):
+    """A number that must be finite is NaN or infinite."""
+
+
+class DegenerateLandmarksError(InputError):
+    """Five landmarks that coincide or lie outside all reason fix no similarity transform."""
+
+
+class OptionError(InputError):
+    """An option is out of range or unknown."""
+
+
+class TemplateFormatError(InputError):
+    """Bytes that are not a whole, unaltered template of a known version."""
+
+
+class ModelError(QCFaceError):
+    """A model, its bundle or its run is at fault."""
+
+
+class ModelNotFoundError(ModelError, FileNotFoundError):
+    """There is no model bundle or model file at that place."""
+
+
+class ModelFormatError(ModelError):
+    """A file is not an ONNX model, is truncated, or has other inputs and outputs than the contract names."""
+
+
+class ManifestError(ModelError):
+    """A bundle's manifest is missing, malformed, contradictory or of an unknown schema."""
+
+
+class ModelHashError(ModelError):
+    """A file of a bundle is missing, extra, truncated or altered."""
+
+
+class ThresholdUnavailableError(ModelError):
+    """The bundle holds no supported threshold for that false-match rate."""
+
+
+class InferenceError(ModelError):
+    """The runtime failed while running a model, or returned something that is not an embedding."""
+
+
+class ContractMismatchError(QCFaceError, ValueError):
+    """Embeddings of different embedding contracts (another model or preprocessing) cannot be compared."""
+
+
+class BackendUnavailableError(QCFaceError, ImportError):
+    """A backend is unknown, or the package it needs is not installed."""
+
+
+class GalleryError(QCFaceError):
+    """A gallery cannot do what was asked."""
+
+
+class UnknownSubjectError(GalleryError, KeyError):
+    """The gallery holds no such subject."""
+
+    # KeyError prints its message in quotes; a sentence needs none.
+    __str__ = Exception.__str__
+
+
+class DuplicateSubjectError(GalleryError):
+    """The gallery holds this subject already."""
+
+
+class GalleryFormatError(GalleryError):
+    """A file is not a gallery, is corrupt, or was written by another schema version."""
+
+
+class GalleryStorageError(GalleryError, OSError):
+    """The gallery's storage refused: read-only, disk full, or locked too long."""
