@@ -1,0 +1,43 @@
+# Everything a fresh machine needs: `make demo` shows the product, `make test` checks it. Each makes its own virtual
+# environment; PYTHON chooses the interpreter (3.10 to 3.13).
+PYTHON ?= python3
+# PyTorch is needed by the tests of train/ and export/ only. On Linux the default index gives its CUDA build of several
+# GB; name a CPU-only index to avoid that:  make test TORCH_INDEX=<URL>
+TORCH_INDEX ?=
+TORCH = torch==2.13.0
+
+DEMO_ENV = .venv-demo
+TEST_ENV = .venv-test
+PIN = -c .ci/constraints.txt
+
+.PHONY: demo test lint clean
+
+demo: $(DEMO_ENV)/.ready
+	$(DEMO_ENV)/bin/qcface demo --output demo_output
+
+test: $(TEST_ENV)/.ready lint
+	$(TEST_ENV)/bin/python -m pytest
+
+lint: $(TEST_ENV)/.ready
+	$(TEST_ENV)/bin/ruff check .
+	$(TEST_ENV)/bin/ruff format --check .
+	$(TEST_ENV)/bin/cython-lint native
+	$(TEST_ENV)/bin/lint-imports
+	$(TEST_ENV)/bin/mypy
+
+SOURCES = pyproject.toml .ci/constraints.txt $(wildcard native/* native/*/*)
+
+$(DEMO_ENV)/.ready: $(SOURCES) $(shell find sdk -type f -not -name '*.pyc')
+	$(PYTHON) -m venv $(DEMO_ENV)
+	$(DEMO_ENV)/bin/pip install -q $(PIN) ".[demo]"
+	touch $@
+
+$(TEST_ENV)/.ready: $(SOURCES)
+	$(PYTHON) -m venv $(TEST_ENV)
+	$(TEST_ENV)/bin/pip install -q $(PIN) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH)
+	$(TEST_ENV)/bin/pip install -q $(PIN) scikit-build-core cython cython-cmake cmake ninja
+	$(TEST_ENV)/bin/pip install -q $(PIN) --no-build-isolation -e ".[train,export,openvino,demo,dev]"
+	touch $@
+
+clean:
+	rm -rf $(DEMO_ENV) $(TEST_ENV) build demo_output

@@ -1,0 +1,113 @@
+"""Compare two faces and say what a door should do about it.
+
+The rules fail closed: what cannot be compared is never accepted, and a face below the quality gate is asked for
+again even where it seems to match, because the threshold's false-match rate was not measured on such faces.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qcface_sdk.errors import ContractMismatchError, InputError
+from qcface_sdk.results import Face, Match, Outcome, Reason
+
+
+def cosine(a: NDArray[np.float32], b: NDArray[np.float32]) -> float | None:
+    """Return the cosine of two vectors in -1..1, or ``None`` where it does not exist.
+
+    Computed in double precision, so that the order of the arguments cannot move a decision.
+
+    Parameters
+    ----------
+    a, b : ndarray of float32, shape (D,)
+
+    Returns
+    -------
+    float or None
+        ``None`` if a vector is NaN, infinite or of zero length.
+
+    Examples
+    --------
+    >>> cosine(np.array([3.0, 0.0], np.float32), np.array([1.0, 1.0], np.float32)) == 0.5**0.5
+    True
+    """
+    x, y = a.astype(np.float64), b.astype(np.float64)
+    lengths = float(np.sqrt(x @ x)) * float(np.sqrt(y @ y))
+    if not np.isfinite(lengths) or lengths == 0.0:
+        return None
+    return float(np.clip(x @ y / lengths, -1.0, 1.0))
+
+
+def check_same_contract(a: str | None, b: str | None) -> None:
+    """Raise `ContractMismatchError` unless both embedding contracts are the same."""
+    if a != b:
+        raise ContractMismatchError(
+            f"embeddings of different models cannot be compared: {a} against {b}; embed both pictures with one bundle, "
+            "or enrol again after a change of model"
+        )
+
+
+def compare_faces(
+    a: Face | None, b: Face | None, *, threshold: float, fmr: float, retry_below: float, contract: str
+) -> Match:
+    """Compare two faces (1:1).
+
+    Parameters
+    ----------
+    a, b : Face or None
+        Faces with embeddings; ``None`` where none was found.
+    threshold : float
+        Smallest similarity that is accepted.
+    fmr : float
+        False-match rate of the threshold, reported in the result.
+    retry_below : float
+        Quality gate, 0..100.
+    contract : str
+        Embedding contract both faces must carry.
+
+    Returns
+    -------
+    Match
+        Retry if a face is missing, not finite or below the gate; else accept or reject.
+
+    Raises
+    ------
+    ContractMismatchError
+        If a face was embedded under another contract.
+    InputError
+        If a face has no embedding because it comes from `FaceEngine.detect`.
+    """
+    reason = Reason.NONE
+    for face, low_quality in ((a, Reason.LOW_QUALITY_A), (b, Reason.LOW_QUALITY_B)):
+        if face is None:
+            reason |= Reason.NO_FACE
+            continue
+        if face.embedding is None:
+            raise InputError("faces must carry embeddings to be compared, got one from detect(); use engine.get(image)")
+        check_same_contract(contract, face.contract)
+        if face.quality is None or not face.quality >= retry_below:
+            reason |= low_quality
+    similarity = None
+    if a is not None and b is not None and a.embedding is not None and b.embedding is not None:
+        similarity = cosine(a.embedding, b.embedding)
+        if similarity is None:
+            reason |= Reason.NOT_FINITE
+        elif not similarity >= threshold:
+            reason |= Reason.BELOW_THRESHOLD
+    return Match(
+        similarity=-1.0 if similarity is None else similarity,
+        threshold=threshold,
+        fmr=fmr,
+        decision=_decide(reason),
+        reason=reason,
+        quality_a=None if a is None else a.quality,
+        quality_b=None if b is None else b.quality,
+        contract=contract,
+    )
+
+
+def _decide(reason: Reason) -> Outcome:
+    if reason is Reason.NONE:
+        return Outcome.ACCEPT
+    return Outcome.REJECT if reason is Reason.BELOW_THRESHOLD else Outcome.RETRY
