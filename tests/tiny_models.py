@@ -7,10 +7,23 @@ has fixed random weights, `tiny_detector` reports a face of `TINY_FACE_SIDE` net
 from __future__ import annotations
 
 import functools
+import hashlib
+from pathlib import Path
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+
+from qcface_sdk.bundle import Bundle, file_records
+from qcface_sdk.manifest import (
+    Artifact,
+    DetectorInfo,
+    EmbeddingContract,
+    InputContract,
+    Manifest,
+    QualityMap,
+    ThresholdRow,
+)
 
 TINY_FACE_SIDE = 80.0
 """Side of every box the tiny detector reports, in network-input pixels."""
@@ -143,3 +156,66 @@ def tiny_detector() -> bytes:
         for stride in _STRIDES
     ]
     return _model_bytes(nodes, inputs, outputs, constants)
+
+
+def tiny_manifest(files: dict[str, bytes], **changes: object) -> Manifest:
+    """Return a valid manifest for `files`, which must hold the two ONNX files `tiny_files` names."""
+    master = hashlib.sha256(files["recognizer.fp32.onnx"]).hexdigest()
+    preparation = InputContract((112, 112), "RGB", (127.5,) * 3, (127.5,) * 3, "NCHW", "arcface-112")
+    values: dict[str, object] = {
+        "schema": 1,
+        "name": "tiny",
+        "version": "0.0.1",
+        "created": "2026-01-01T00:00:00Z",
+        "license": "Apache-2.0",
+        "training_data": "none: random weights made by the tests",
+        "tools": {"tiny_models": "1"},
+        "input": preparation,
+        "embedding": EmbeddingContract(512, preparation.contract_id(master, 512), master, 1.0, 100.0),
+        "quality": QualityMap(((0.0, 0.0), (20.0, 50.0), (60.0, 100.0)), "made up", 10.0, "made up"),
+        "detector": DetectorInfo("detector.fp32.onnx", 0.6, 0.3, 40.0, 120.0, "made up"),
+        "artifacts": (Artifact("recognizer-fp32", "recognizer.fp32.onnx", "fp32", ("onnxruntime", "openvino")),),
+        "thresholds": tiny_thresholds(),
+        "files": file_records(files),
+    }
+    return Manifest(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def tiny_thresholds() -> tuple[ThresholdRow, ...]:
+    """Return made-up rows for both CPU backends at 1e-2 ... 1e-6, the last of each not supported."""
+    return tuple(
+        ThresholdRow(
+            "recognizer-fp32",
+            runtime,
+            fmr=10.0**-power,
+            threshold=power / 10,
+            interval=((10 * power - 1) / 100, (10 * power + 1) / 100),
+            impostors=1_000_000,
+            genuines=1000,
+            fnmr=power / 100,
+            supported=power < 6,
+            origin="made up",
+        )
+        for runtime in ("onnxruntime", "openvino")
+        for power in (2, 3, 4, 5, 6)
+    )
+
+
+def tiny_files() -> dict[str, bytes]:
+    """Return the files of the tiny bundle, manifest left out."""
+    return {
+        "recognizer.fp32.onnx": tiny_recognizer(),
+        "detector.fp32.onnx": tiny_detector(),
+        "MODEL_CARD.md": b"# tiny\n\nRandom weights, for tests only.\n",
+    }
+
+
+def tiny_bundle(folder: Path, *, seed: int = 0) -> Path:
+    """Write a complete, valid bundle to `folder` and return it; another `seed` has another embedding contract.
+
+    Thresholds (both backends): 0.2, 0.3, 0.4, 0.5 at fmr 1e-2, 1e-3, 1e-4, 1e-5; 1e-6 is not supported. Quality runs
+    0, 50, 100 at magnitudes 0, 20, 60.
+    """
+    files = {**tiny_files(), "recognizer.fp32.onnx": tiny_recognizer(seed)}
+    Bundle.create(tiny_manifest(files), files).save_folder(folder)
+    return folder

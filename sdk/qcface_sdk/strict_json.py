@@ -7,11 +7,10 @@ type is a `ManifestError` that names the path of the key (``detector.iou_thresho
 from __future__ import annotations
 
 import dataclasses
-import functools
 import json
 import math
 import typing
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -47,17 +46,12 @@ def decode(kind: type[_T], value: Any, path: str) -> _T:
         raise ManifestError(f"unknown key {_join(path, unknown[0])}; this schema knows {', '.join(fields)}")
     if missing := sorted(fields.keys() - value.keys()):
         raise ManifestError(f"missing key {_join(path, missing[0])}")
-    hints = _hints(kind)
+    hints = typing.get_type_hints(kind)
     decoded = {name: _decode_any(hints[name], item, _join(path, name)) for name, item in value.items()}
     try:
         return kind(**decoded)
     except ManifestError as error:
         raise ManifestError(_join(path, str(error))) from error
-
-
-@functools.cache
-def _hints(kind: Hashable) -> dict[str, Any]:
-    return typing.get_type_hints(kind)
 
 
 def _decode_any(hint: Any, value: Any, path: str) -> Any:
