@@ -136,8 +136,8 @@ class Detector:
         shape = self._runner.inputs[0].shape
         if missing or len(self._runner.inputs) != 1 or len(shape) != 4 or shape[1] not in (3, None):
             raise ModelFormatError(
-                f"a detector needs one input (1, 3, H, W) and YuNet's outputs {', '.join(sorted(wanted))}; this file has "
-                f"input {shape} and lacks {', '.join(sorted(missing)) or 'none'}; pass a YuNet-type ONNX file"
+                f"a detector needs one input (1, 3, H, W) and YuNet's outputs {', '.join(sorted(wanted))}, got input "
+                f"{shape} and no {', '.join(sorted(missing)) or 'missing output'}; pass a YuNet-type ONNX file"
             )
         height, width = shape[2], shape[3]
         if height is None or width is None:

@@ -332,8 +332,10 @@ class FaceEngine:
         shares = recognizability(magnitudes, ua=self._ua, la=self._la)
         qualities = self._scale.quality(magnitudes)
         return tuple(
-            Face(row[:4], row[4:14].reshape(5, 2), float(row[14]), embedding, self.contract, float(share), float(quality))
-            for row, embedding, share, quality in zip(rows, embeddings, shares, qualities, strict=True)
+            Face(row[:4], row[4:14].reshape(5, 2), float(row[14]), embedding, self.contract, share, quality)
+            for row, embedding, share, quality in zip(
+                rows, embeddings, shares.tolist(), qualities.tolist(), strict=True
+            )
         )
 
     def close(self) -> None:

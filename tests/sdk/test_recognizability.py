@@ -19,7 +19,7 @@ def optimum(p: float, ua: float, la: float) -> float:
 
 # Reference: the values of k for the paper's limits and MagFace's.
 @pytest.mark.parametrize(
-    ("limits", "expected"), zip(LIMITS, [3421.926910299, 49.823529412, 912.038961039, 17.052631579], strict=True)
+    ("limits", "expected"), list(zip(LIMITS, [3421.926910299, 49.823529412, 912.038961039, 17.052631579], strict=True))
 )
 def test_guidance_factor_of_known_limits_is_the_published_value(limits: tuple[float, float], expected: float) -> None:
     assert guidance_factor(*limits) == pytest.approx(expected, rel=1e-9)

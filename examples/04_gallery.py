@@ -1,0 +1,20 @@
+"""Enrol people and recognise one: python examples/04_gallery.py GALLERY.db NAME=PICTURE [NAME=PICTURE ...] PROBE."""
+
+import sys
+
+from qcface_sdk import FaceEngine, Gallery, read_image
+
+path, *people, probe = sys.argv[1:]
+with FaceEngine() as engine, Gallery.open(path, contract=engine.contract) as gallery:
+    for person in people:
+        name, picture = person.split("=", 1)
+        faces = engine.get(read_image(picture))
+        if not faces:
+            sys.exit(f"no face in {picture}")
+        gallery.enroll(name, faces[0])
+        print(f"enrolled {name}: quality {faces[0].quality:.0f}")
+
+    for face in engine.get(read_image(probe)):
+        result = gallery.identify(face, threshold=engine.threshold(1e-4))
+        best = result.candidates[0]
+        print(f"{result.decision.value}: nearest is {best.subject} at {best.similarity:.3f}")

@@ -1,0 +1,63 @@
+"""Every example runs as it is written."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+def run(name: str, *arguments: object, folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(REPOSITORY / "examples" / name), *map(str, arguments)]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+
+
+def test_every_example_is_run_here() -> None:
+    text = Path(__file__).read_text()
+    assert all(f'"{file.name}"' in text for file in (REPOSITORY / "examples").glob("*.py"))
+
+
+def test_detect_draws_the_face(tmp_path: Path, astronaut_path: Path) -> None:
+    done = run("01_detect.py", astronaut_path, folder=tmp_path)
+    assert "1 face(s)" in done.stdout, done.stderr
+    assert (tmp_path / "detected.png").is_file()
+
+
+def test_quality_falls_with_blur(tmp_path: Path, astronaut_path: Path) -> None:
+    done = run("02_quality.py", astronaut_path, folder=tmp_path)
+    rows = [line.split() for line in done.stdout.splitlines()[1:] if "no face" not in line]
+    magnitudes = [float(row[1]) for row in rows]
+    assert len(magnitudes) >= 4, done.stderr
+    assert magnitudes[0] > magnitudes[-1]
+
+
+@pytest.mark.parametrize(("same", "code", "word"), [(True, 0, "accept"), (False, 1, "reject")])
+def test_verify_exit_code_is_the_decision(
+    tmp_path: Path, astronaut_path: Path, hopper_path: Path, same: bool, code: int, word: str
+) -> None:
+    done = run("03_verify.py", astronaut_path, astronaut_path if same else hopper_path, folder=tmp_path)
+    assert done.returncode == code, done.stderr
+    assert word in done.stdout
+
+
+def test_gallery_recognises_who_was_enrolled(tmp_path: Path, astronaut_path: Path, hopper_path: Path) -> None:
+    people = (f"collins={astronaut_path}", f"hopper={hopper_path}")
+    done = run("04_gallery.py", "people.db", *people, hopper_path, folder=tmp_path)
+    assert "accept: nearest is hopper" in done.stdout, done.stderr
+
+
+def test_video_reports_each_frame(tmp_path: Path, astronaut: np.ndarray) -> None:
+    film = cv2.VideoWriter(str(tmp_path / "walk.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 10, (512, 512))
+    for _ in range(3):
+        film.write(astronaut)
+    film.release()
+    done = run("05_video.py", "walk.avi", folder=tmp_path)
+    lines = done.stdout.splitlines()
+    assert len(lines) == 3, done.stderr
+    assert all("quality" in line for line in lines)
