@@ -20,6 +20,10 @@ _Self = TypeVar("_Self", bound="Runner")
 
 MAX_MODEL_BYTES = 1 << 30
 
+# Start of a TensorProto.external_data entry (onnx.proto): key "location", then its value. Backends would follow it to a
+# file in the working directory whose bytes nobody has verified.
+_EXTERNAL_WEIGHTS = b"\x0a\x08location\x12"
+
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
@@ -110,6 +114,8 @@ def check_model_bytes(model: object) -> bytes:
         raise InputError(f"model must be the bytes of an ONNX file, got {type(model).__name__}; pass path.read_bytes()")
     if not 0 < len(model) <= MAX_MODEL_BYTES:
         raise ModelFormatError(f"an ONNX file must have 1 to {MAX_MODEL_BYTES:,} bytes, got {len(model):,}")
+    if _EXTERNAL_WEIGHTS in model:
+        raise ModelFormatError("the ONNX file keeps weights in another file; save it as one file and pack it again")
     return model
 
 
