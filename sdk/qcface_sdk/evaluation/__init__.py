@@ -1,5 +1,92 @@
 """Measure recognition and quality: NumPy-only metrics, and the one ladder of picture damage."""
 
+from qcface_sdk.evaluation.bootstrap import (
+    BootstrapRates,
+    Difference,
+    bootstrap_mean,
+    bootstrap_rates,
+    compare_fnmr,
+    percentile_interval,
+    resample,
+)
+from qcface_sdk.evaluation.correlation import LadderCorrelation, kendall, ladder_correlation, rank, spearman
 from qcface_sdk.evaluation.ladder import KINDS, LADDER, LADDER_SEED, LEVELS, UNITS, climb, degrade
+from qcface_sdk.evaluation.quality_mapping import QualityMapping, fit_isotonic, fit_quality
+from qcface_sdk.evaluation.rejection import (
+    EdcCurve,
+    bootstrap_factor,
+    compare_factor,
+    excess_area,
+    ideal_area,
+    pair_quality,
+    partial_area,
+    partial_areas,
+    threshold_at_fnmr,
+    trace_edc,
+)
+from qcface_sdk.evaluation.scores import PairScores, score_all_pairs, score_pairs
+from qcface_sdk.evaluation.thresholds import FMRS, ThresholdRow, calibrate, calibrate_scores
+from qcface_sdk.evaluation.verification import (
+    FoldAccuracy,
+    Operation,
+    RocCurve,
+    evaluate_folds,
+    false_non_match_rate,
+    find_best_threshold,
+    is_supported,
+    operate,
+    threshold_at_fmr,
+    trace_roc,
+)
 
-__all__ = ["KINDS", "LADDER", "LADDER_SEED", "LEVELS", "UNITS", "climb", "degrade"]
+__all__ = [
+    "FMRS",
+    "KINDS",
+    "LADDER",
+    "LADDER_SEED",
+    "LEVELS",
+    "UNITS",
+    "BootstrapRates",
+    "Difference",
+    "EdcCurve",
+    "FoldAccuracy",
+    "LadderCorrelation",
+    "Operation",
+    "PairScores",
+    "QualityMapping",
+    "RocCurve",
+    "ThresholdRow",
+    "bootstrap_factor",
+    "bootstrap_mean",
+    "bootstrap_rates",
+    "calibrate",
+    "calibrate_scores",
+    "climb",
+    "compare_factor",
+    "compare_fnmr",
+    "degrade",
+    "evaluate_folds",
+    "excess_area",
+    "false_non_match_rate",
+    "find_best_threshold",
+    "fit_isotonic",
+    "fit_quality",
+    "ideal_area",
+    "is_supported",
+    "kendall",
+    "ladder_correlation",
+    "operate",
+    "pair_quality",
+    "partial_area",
+    "partial_areas",
+    "percentile_interval",
+    "rank",
+    "resample",
+    "score_all_pairs",
+    "score_pairs",
+    "spearman",
+    "threshold_at_fmr",
+    "threshold_at_fnmr",
+    "trace_edc",
+    "trace_roc",
+]
