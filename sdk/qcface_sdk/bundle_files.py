@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import struct
 import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
@@ -31,6 +32,8 @@ _ZIP64_LOCATOR_MARK = b"PK\x06\x07"
 _ZIP64_LOCATOR_BYTES = 20
 _LOCAL_MARK = b"PK\x03\x04"
 _MAX_DIRECTORY_BYTES = 64 << 10
+# What zipfile raises on damaged headers, by trial of every byte (tests/sdk/test_bundle_files.py).
+_ZIP_FAULTS = (zipfile.BadZipFile, EOFError, NotImplementedError, OSError, RuntimeError, ValueError, struct.error)
 # The oldest time a zip can state: equal bundles give equal bytes.
 _ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 
@@ -81,9 +84,7 @@ class FolderSource:
                     raise ModelHashError(f"{self._folder / name} is no regular file; remove it")
                 return file.read(limit)
         except OSError as error:
-            raise ModelHashError(
-                f"{self._folder}: {name!r} cannot be read ({error.strerror}); copy it again"
-            ) from error
+            raise _unreadable(self._folder / name, error) from error
 
 
 class ArchiveSource:
@@ -99,7 +100,7 @@ class ArchiveSource:
             self._check_end_record()
             self._zip = zipfile.ZipFile(self._file)
             self._infos = self._checked_infos()
-        except zipfile.BadZipFile as error:
+        except _ZIP_FAULTS as error:
             self._file.close()
             raise ModelHashError(f"{path} is truncated or altered ({error}); copy it again") from error
         except BaseException:
@@ -122,7 +123,7 @@ class ArchiveSource:
         try:
             with self._zip.open(self._infos[name]) as entry:
                 return entry.read(limit)
-        except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError, RuntimeError) as error:
+        except _ZIP_FAULTS as error:
             raise ModelHashError(f"{self._path}: {name!r} is truncated or altered ({error}); copy it again") from error
 
     def _check_end_record(self) -> None:
