@@ -22,7 +22,7 @@ def similarity_transforms(const float[:, :, ::1] kps, const float[:, ::1] templa
 
 cdef Picture picture_of(const uint8_t[:, :, :] image) except *:
     cdef Picture picture
-    expect(image.shape[2] == 3 and image.strides[1] == 3, "image must be (H, W, 3) with the pixels of a row side by side")
+    expect(image.shape[2] == 3 and image.strides[1] == 3, "image must be (H, W, 3), the pixels of a row side by side")
     picture.pixels = &image[0, 0, 0]
     picture.row_stride = image.strides[0]
     picture.width = <int> image.shape[1]

@@ -11,7 +11,7 @@ def letterbox(const uint8_t[:, :, :] image, float[:, :, ::1] out, int new_w, int
     cdef Picture picture
     cdef int out_h = <int> out.shape[1]
     cdef int out_w = <int> out.shape[2]
-    expect(image.shape[2] == 3 and image.strides[1] == 3, "image must be (H, W, 3) with the pixels of a row side by side")
+    expect(image.shape[2] == 3 and image.strides[1] == 3, "image must be (H, W, 3), the pixels of a row side by side")
     expect(out.shape[0] == 3 and 0 < new_w <= out_w and 0 < new_h <= out_h, "the new size must fit into out (3, h, w)")
     picture.pixels = &image[0, 0, 0]
     picture.row_stride = image.strides[0]

@@ -49,8 +49,8 @@ private:
         for (int i = 0; i < to; ++i) {
             const double x = std::min(std::max((i + 0.5) * ratio - 0.5, 0.0), from - 1.0);
             first_[i] = std::min(static_cast<int>(x), std::max(from - 2, 0));
-            count_[i] = std::min(2, from);
             const float fraction = static_cast<float>(x - first_[i]);
+            count_[i] = fraction > 0.0f ? 2 : 1;
             weights_[2 * static_cast<std::size_t>(i)] = 1.0f - fraction;
             weights_[2 * static_cast<std::size_t>(i) + 1] = fraction;
         }
