@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from qcface_sdk import FaceEngine, read_image
+from qcface_sdk.engine import FaceEngine
+from qcface_sdk.image import read_image
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

@@ -39,8 +39,10 @@ MAX_INPUT_PIXELS = 16_000_000
 MAX_CANDIDATES = 4096
 """Best-scored cells that reach non-maximum suppression; bounds its quadratic cost on hostile pictures."""
 
-# A head-on face that just fits into the frame; beyond it the landmarks are cut off.
-_LARGEST_SHARE_OF_FRAME = 0.95
+# The box of a head-on face that just fits into the frame, whose width is about 0.8 of its height; of a larger face the
+# landmarks are cut off.
+_LARGEST_SHARE_OF_WIDTH = 0.95
+_LARGEST_SHARE_OF_HEIGHT = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ def input_scales(frame_wh: tuple[int, int], min_face: float, limits: DetectorLim
     Examples
     --------
     >>> input_scales((1920, 1080), 40, DetectorLimits(smallest_face=16, largest_face=300))
-    (0.4, 0.29239766081871343)
+    (0.4, 0.3472222222222222)
     """
     width, height = frame_wh
     scale = min(MAX_UPSCALE, limits.smallest_face / min_face)
@@ -96,7 +98,7 @@ def input_scales(frame_wh: tuple[int, int], min_face: float, limits: DetectorLim
             f"{round(width * scale)} x {round(height * scale)}; raise min_face or resize the frame"
         )
     scales = [scale]
-    largest = _LARGEST_SHARE_OF_FRAME * min(width, height)
+    largest = min(_LARGEST_SHARE_OF_WIDTH * width, _LARGEST_SHARE_OF_HEIGHT * height)
     while largest * scales[-1] > limits.largest_face:
         # Neighbouring scales share at least a factor of two in face size, so no face falls between them.
         overlap = 2.0 * limits.smallest_face / limits.largest_face

@@ -39,7 +39,7 @@ def test_input_scales_leave_no_face_size_out(width: int, height: int, min_face: 
         assert width * height * min(2.0, 16 / min_face) ** 2 > MAX_INPUT_PIXELS
         return
     # any face between min_face and the largest that fits is inside the network's range at one scale
-    largest = 0.95 * min(width, height)
+    largest = min(0.95 * width, 0.8 * height)
     smallest = max(min_face, 8.0)
     side = smallest + face * max(0.0, largest - smallest)
     if side <= largest:

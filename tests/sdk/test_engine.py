@@ -6,10 +6,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from tiny_models import tiny_bundle, tiny_recognizer
+from tiny_models import tiny_bundle, tiny_files, tiny_manifest, tiny_recognizer
 
 from qcface_sdk import (
     BackendUnavailableError,
+    Bundle,
     ContractMismatchError,
     Face,
     FaceEngine,
@@ -200,7 +201,9 @@ def test_embed_in_batches_equals_one_by_one(tiny: FaceEngine, rng: np.random.Gen
 
 def test_embed_that_gives_a_zero_vector_is_an_error(tmp_path: Path) -> None:
     # A recogniser whose last weights are zero: loads, runs, and says nothing.
-    broken = FaceEngine(model=tiny_bundle(tmp_path / "bundle", recognizer=tiny_recognizer(gain=0.0)))
+    files = {**tiny_files(), "recognizer.fp32.onnx": tiny_recognizer(gain=0.0)}
+    Bundle.create(tiny_manifest(files), files).save_folder(tmp_path / "bundle")
+    broken = FaceEngine(model=tmp_path / "bundle")
     with pytest.raises(InferenceError, match="no embedding"):
         broken.embed(np.full((1, 112, 112, 3), 200, np.uint8))
 
