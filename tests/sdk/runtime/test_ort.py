@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
-from qcface_sdk.errors import BackendUnavailableError, ModelFormatError
+from qcface_sdk.errors import BackendUnavailableError, InferenceError, ModelFormatError
 from qcface_sdk.runtime.ort import OrtRunner
 from tiny_models import tiny_detector, tiny_recognizer
 
@@ -33,6 +33,19 @@ def test_ort_runner_of_a_model_with_text_inputs_is_refused() -> None:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     with pytest.raises(ModelFormatError, match="'x' must be a tensor of numbers"):
         OrtRunner(model.SerializeToString())
+
+
+def test_ort_runner_that_fails_in_a_run_says_so_and_goes_on() -> None:
+    """A sum of two vectors whose lengths do not fit, which only the run can tell."""
+    names = ("x", "y", "sum")
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [f"length of {name}"]) for name in names]
+    graph = helper.make_graph([helper.make_node("Add", ["x", "y"], ["sum"])], "sum", values[:2], values[2:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    three, four = np.ones(3, np.float32), np.ones(4, np.float32)
+    with OrtRunner(model.SerializeToString()) as runner:
+        with pytest.raises(InferenceError, match="ONNX Runtime failed while running the model"):
+            runner.infer({"x": three, "y": four})
+        assert runner.infer({"x": four, "y": four})["sum"].tolist() == [2.0] * 4
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")

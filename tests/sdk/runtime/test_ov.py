@@ -7,6 +7,7 @@ import threading
 import numpy as np
 import pytest
 
+from qcface_sdk.errors import InferenceError
 from qcface_sdk.runtime.ort import OrtRunner
 from qcface_sdk.runtime.ov import OvRunner
 from tiny_models import tiny_detector, tiny_recognizer
@@ -45,3 +46,16 @@ def test_ov_runner_keeps_no_more_requests_than_threads_ran_at_once() -> None:
             for thread in threads:
                 thread.join()
         assert 1 <= len(runner._idle) <= 4
+
+
+def test_ov_runner_that_fails_in_a_run_says_so_and_goes_on_with_a_new_request() -> None:
+    class BrokenRequest:
+        def infer(self, *arguments: object, **options: object) -> None:
+            raise RuntimeError("Exception from src:1\nout of memory")
+
+    crop = {"input": np.zeros((1, 3, 112, 112), np.float32)}
+    with OvRunner(tiny_recognizer()) as runner:
+        runner._idle.append(BrokenRequest())
+        with pytest.raises(InferenceError, match="OpenVINO failed while running the model: .* out of memory"):
+            runner.infer(crop)
+        assert runner.infer(crop)["embedding"].shape == (1, 512)

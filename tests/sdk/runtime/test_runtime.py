@@ -225,18 +225,6 @@ def test_close_during_runs_gives_results_or_the_closed_error(backend: str, crops
     assert unexpected == []
 
 
-def test_infer_that_the_backend_cannot_run_is_an_inference_error(backend: str) -> None:
-    """A sum of two vectors whose lengths do not fit, which only the run can tell."""
-    names = ("x", "y", "sum")
-    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [f"length of {name}"]) for name in names]
-    graph = helper.make_graph([helper.make_node("Add", ["x", "y"], ["sum"])], "sum", values[:2], values[2:])
-    with open_runner(model_bytes(graph), backend) as runner:
-        three, four = np.ones(3, np.float32), np.ones(4, np.float32)
-        with pytest.raises(InferenceError, match="failed while running the model"):
-            runner.infer({"x": three, "y": four})
-        assert runner.infer({"x": four, "y": four})["sum"].tolist() == [2.0] * 4
-
-
 @pytest.mark.parametrize(
     "model",
     [b"", b"hello world", tiny_recognizer()[:1000], tiny_recognizer()[:-100], b"\x89PNG\r\n\x1a\n" + bytes(100)],
