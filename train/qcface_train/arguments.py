@@ -1,0 +1,197 @@
+"""A training recipe: frozen dataclasses read from YAML; unknown keys and contradictions are errors."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+
+class RecipeError(ValueError):
+    """A recipe that cannot be used: unknown key, wrong type or contradicting values."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelArguments:
+    """The backbone."""
+
+    widths: tuple[int, ...] = (32, 32, 64, 128, 256)
+    """Channels of the stem and the four stages."""
+    blocks: tuple[int, ...] = (1, 2, 4, 2)
+    """Residual blocks of each stage."""
+    neck: int = 512
+    """Channels before the 7x7 depthwise convolution."""
+
+    def __post_init__(self) -> None:
+        """Reject shapes that make no network."""
+        if len(self.widths) != 5 or len(self.blocks) != 4 or min(*self.widths, *self.blocks, self.neck) < 1:
+            raise RecipeError("model: expected 5 widths and 4 block counts, all at least 1; see configs/edge.yaml")
+
+
+@dataclass(frozen=True, slots=True)
+class DataArguments:
+    """Pictures and augmentation."""
+
+    shards: tuple[str, ...] = ("train/*.tar.gz", "unlabelled/*.tar.gz")
+    """Patterns of tar shards below the data folder."""
+    held_out: int = 120
+    """Identities (of 4 to 40 pictures) kept out of training, for choosing."""
+    seed: int = 1
+    """Fixes split, order and augmentation."""
+    damage_share: tuple[float, float] = (0.4, 0.65)
+    """Share of damaged pictures in the identity phase and in the norm phase."""
+    worst_damage: tuple[float, float] = (0.7, 1.0)
+    """Largest strength of a damage, 0 to 1, in the identity phase and in the norm phase."""
+
+    def __post_init__(self) -> None:
+        """Reject shares outside 0 to 1."""
+        for name in ("damage_share", "worst_damage"):
+            values = getattr(self, name)
+            if len(values) != 2 or not all(0 <= value <= 1 for value in values):
+                raise RecipeError(f"data.{name}: expected two numbers from 0 to 1, got {values}")
+        if self.held_out < 0:
+            raise RecipeError(f"data.held_out must be at least 0, got {self.held_out}")
+
+
+@dataclass(frozen=True, slots=True)
+class LossArguments:
+    """The terms of the loss and their constants."""
+
+    margin: float = 0.5
+    """ArcFace margin, radians; a constant, never a function of the norm."""
+    scale: float = 64.0
+    """Scale of the cosine logits."""
+    identity_weight: float = 0.02
+    """Weight of the identity loss."""
+    teacher: str = ""
+    """Teacher network to distil from (see qcface_train.teacher); empty for none."""
+    distillation_weight: float = 10.0
+    """Weight of 1 - cosine to the teacher; needs a teacher."""
+    norm_weight: float = 0.02
+    """Weight of the norm loss in the norm phase (lambda_g)."""
+    norm_warmup: int = 100
+    """Steps over which norm_weight rises from 0 after the switch."""
+    p_scale: float = 64.0
+    """Scale of the cosines in p; below `scale` it acts as a temperature that keeps p from saturating."""
+    la: float = 1.0
+    """Optimal norm at p = 0."""
+    ua: float = 100.0
+    """Optimal norm at p = 1."""
+
+    def __post_init__(self) -> None:
+        """Reject contradictions."""
+        if not self.teacher and self.identity_weight == 0:
+            raise RecipeError("loss: without a teacher identity_weight must be above 0; nothing else trains directions")
+        if min(self.identity_weight, self.distillation_weight, self.norm_weight) < 0:
+            raise RecipeError("loss: weights must be at least 0")
+        if not 0 < self.la < self.ua:
+            raise RecipeError(f"loss: expected 0 < la < ua, got la={self.la}, ua={self.ua}")
+
+
+@dataclass(frozen=True, slots=True)
+class RunArguments:
+    """Optimiser, schedule and bookkeeping."""
+
+    batch: int = 128
+    """Pictures of a step."""
+    steps: int = 5000
+    """Steps of the whole run; a time budget given on the command line replaces it."""
+    norm_phase: float = 0.3
+    """Share of the steps at the end with the norm loss on; 0 for none."""
+    lr: float = 3e-3
+    """Peak learning rate of AdamW."""
+    last_lr: float = 0.01
+    """Last learning rate as a share of the peak (cosine schedule over both phases)."""
+    warmup: int = 200
+    """Steps of linear warm-up."""
+    weight_decay: float = 0.05
+    """Decay of matrices and kernels; batch norms and biases have none (it would fight ua)."""
+    gain_lr: float = 10.0
+    """Factor on the learning rate of the final batch norm's gain in the norm phase."""
+    clip: float = 5.0
+    """Largest gradient norm."""
+    ema: float = 0.998
+    """Decay of the running average of the weights, which is what is evaluated and exported."""
+    threads: int = 2
+    """Threads of PyTorch."""
+    checkpoint_minutes: float = 5.0
+    """Minutes between checkpoints."""
+    evaluate_minutes: float = 10.0
+    """Minutes between evaluations on the held-out identities."""
+
+    def __post_init__(self) -> None:
+        """Reject values that make no run."""
+        if min(self.batch, self.steps, self.threads) < 1:
+            raise RecipeError("run: batch, steps and threads must be at least 1")
+        if not 0 <= self.norm_phase < 1:
+            raise RecipeError(f"run.norm_phase must be at least 0 and below 1, got {self.norm_phase}")
+        if not 0 < self.ema < 1:
+            raise RecipeError(f"run.ema must lie inside (0, 1), got {self.ema}")
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A whole recipe."""
+
+    model: ModelArguments = field(default_factory=ModelArguments)
+    """The backbone."""
+    data: DataArguments = field(default_factory=DataArguments)
+    """Pictures and augmentation."""
+    loss: LossArguments = field(default_factory=LossArguments)
+    """The terms of the loss."""
+    run: RunArguments = field(default_factory=RunArguments)
+    """Optimiser and schedule."""
+
+    @classmethod
+    def from_yaml(cls, path: Path) -> Recipe:
+        """Read a recipe.
+
+        Raises
+        ------
+        RecipeError
+            If the file cannot be read or is not YAML, a key is unknown, or a value is of the wrong type or contradicts another.
+        """
+        import yaml
+
+        try:
+            content = yaml.safe_load(path.read_text())
+        except (OSError, yaml.YAMLError) as error:
+            raise RecipeError(f"recipe {path} cannot be read: {error}") from error
+        return _build(cls, content or {}, "recipe")
+
+    def digest(self) -> str:
+        """Return a hash of all values, for the model card and for checkpoints."""
+        return hashlib.sha256(repr(self).encode()).hexdigest()[:16]
+
+
+_T = TypeVar("_T")
+
+
+def _build(kind: type[_T], content: Any, where: str) -> _T:
+    if not isinstance(content, Mapping):
+        raise RecipeError(f"{where} must be a mapping of keys to values, got {type(content).__name__}")
+    types = typing.get_type_hints(kind)
+    unknown = sorted(set(content) - set(types))
+    if unknown:
+        raise RecipeError(f"{where}: unknown key {unknown[0]!r}; known: {', '.join(types)}")
+    values = {key: _convert(types[key], value, f"{where}.{key}") for key, value in content.items()}
+    return kind(**values)
+
+
+def _convert(kind: Any, value: Any, where: str) -> Any:
+    if dataclasses.is_dataclass(kind):
+        return _build(typing.cast(Any, kind), value, where)
+    if typing.get_origin(kind) is tuple:
+        if not isinstance(value, list):
+            raise RecipeError(f"{where} must be a list, got {value!r}")
+        return tuple(_convert(typing.get_args(kind)[0], item, where) for item in value)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, kind) or isinstance(value, bool):
+        hint = "; write 3.0e-3, not 3e-3" if kind is float and isinstance(value, str) else ""
+        raise RecipeError(f"{where} must be {kind.__name__}, got {value!r}{hint}")
+    return value

@@ -1,0 +1,53 @@
+"""Checkpoints that survive a kill, a full disk and a change of mind: written beside, flushed, then renamed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be read, or that belongs to another model."""
+
+
+def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
+    """Write `content` so that `path` is at any moment either the old or the new whole file.
+
+    Raises
+    ------
+    CheckpointError
+        If the file cannot be written (disk full, read-only); the last good one is still there.
+    """
+    building = path.with_name(f"{path.name}.building")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with building.open("wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        building.replace(path)
+    except (OSError, RuntimeError) as error:
+        building.unlink(missing_ok=True)
+        raise CheckpointError(f"checkpoint {path} could not be written ({error}); the last good one is kept") from error
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint.
+
+    Raises
+    ------
+    CheckpointError
+        If it is missing, truncated or foreign.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"no checkpoint at {path}; start a run first, or give another folder") from error
+    except Exception as error:
+        raise CheckpointError(f"checkpoint {path} cannot be read ({error}); it is damaged or not a checkpoint") from error
+    if not isinstance(content, dict) or "model" not in content or "step" not in content:
+        raise CheckpointError(f"{path} is not a checkpoint of this package")
+    return content

@@ -1,0 +1,68 @@
+"""Train a recogniser from a recipe.
+
+    python train/train.py train/configs/edge.yaml --data DATA --out RUN [--minutes 90] [--resume]
+
+Checkpoint, log and control file go to RUN. ``RUN/control.json`` ({"steps": N, "norm_from": M}) changes the plan of a
+running training. Ctrl-C writes a checkpoint and stops; --resume continues exactly.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import sys
+from pathlib import Path
+
+from qcface_train.arguments import Recipe, RecipeError
+from qcface_train.checkpoint import CheckpointError
+from qcface_train.data import split_identities
+from qcface_train.loop import DivergedError, Trainer
+from qcface_train.shards import DataError, open_faces
+from qcface_train.teacher import open_targets
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recipe", type=Path, help="YAML recipe")
+    parser.add_argument("--data", type=Path, required=True, help="folder with the recipe's shards and teachers/")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the run, outside the source tree")
+    parser.add_argument("--cache", type=Path, default=Path.home() / ".cache/qcface/faces", help="folder for decoded pictures")
+    parser.add_argument("--minutes", type=float, help="time budget; replaces run.steps")
+    parser.add_argument("--resume", action="store_true", help="continue from the checkpoint in --out")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line; 0 when the run ended, 1 for a named error, 130 when interrupted."""
+    arguments = _parser().parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stdout)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        recipe = Recipe.from_yaml(arguments.recipe)
+        shards = [path for pattern in recipe.data.shards for path in sorted(arguments.data.glob(pattern))]
+        faces = open_faces(shards, arguments.cache)
+        split = split_identities(faces.labels, recipe.data.held_out, recipe.data.seed)
+        targets = None
+        if recipe.loss.teacher:
+            targets = open_targets(faces, [recipe.loss.teacher], arguments.data / "teachers")[0]
+        trainer = Trainer(recipe, faces, split, targets, arguments.out)
+        if arguments.resume:
+            trainer.resume()
+    except (RecipeError, DataError, CheckpointError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    try:
+        trainer.fit(arguments.minutes)
+    except KeyboardInterrupt:
+        trainer.save()
+        print(f"interrupted at step {trainer.step}; continue with --resume", file=sys.stderr)
+        return 130
+    except (DivergedError, CheckpointError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
