@@ -1,0 +1,220 @@
+"""One open gallery file: a connection for reading, one for writing, and their locks.
+
+Two connections, so that a search never waits for a write, neither of this process nor (in SQLite's write-ahead mode)
+of another.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from qcface_sdk.errors import GalleryError, GalleryStorageError
+from qcface_sdk.gallery.schema import PAGE_BYTES, check_header, check_schema, create_if_empty
+from qcface_sdk.gallery.storage_errors import storage_errors
+
+_Identity = tuple[int, int]
+
+# POSIX drops all of a process's locks on a file when the process closes *any* handle to it
+# (https://www.sqlite.org/howtocorrupt.html, 2.2). So the header of a file that this process has open already is not
+# read again; the first opening read it.
+_opened: Counter[_Identity] = Counter()
+_opening = threading.Lock()
+
+
+class Database:
+    """The connections to one gallery file. Thread-safe: each connection serves one thread at a time.
+
+    A committed write is on disk as far as the disk keeps its promises: write-ahead log with ``synchronous=FULL``,
+    which syncs the log before a commit returns. Deleted content is overwritten (``secure_delete``).
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, read_only: bool, timeout: float) -> None:
+        self.path = _real_path(path)
+        self.read_only = read_only
+        self._process = os.getpid()
+        self._timeout = timeout
+        self._read_lock = threading.RLock()
+        self._write_lock = threading.RLock()
+        self._reader: sqlite3.Connection | None = None
+        self._writer: sqlite3.Connection | None = None
+        with _opening:
+            if not read_only:
+                _create_file(self.path)
+            self._identity = _identity(self.path)
+            if not _opened[self._identity]:
+                check_header(self.path, may_be_empty=not read_only)
+            _opened[self._identity] += 1
+        self._immutable = read_only and _cannot_be_locked(self.path)
+        self._state = self._file_state()
+        try:
+            with storage_errors(self.path):
+                self._connect()
+        except BaseException:
+            self.close()
+            raise
+
+    def _connect(self) -> None:
+        if not self.read_only:
+            self._writer = self._connection("mode=rw")
+            self._writer.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+            self._writer.execute("PRAGMA secure_delete = ON")
+            # Also finds out now, not at the first enrolment, that the file or its folder is read-only.
+            with self.writing() as writer:
+                create_if_empty(writer)
+                check_schema(writer, self.path)
+            (mode,) = self._writer.execute("PRAGMA journal_mode = WAL").fetchone()
+            if mode != "wal":
+                raise GalleryStorageError(
+                    f"gallery {self.path} needs SQLite's write-ahead log, its file system gives {mode!r}; "
+                    "move it to a local disk"
+                )
+            self._writer.execute("PRAGMA synchronous = FULL")
+        self._reader = self._connection("mode=ro&immutable=1" if self._immutable else "mode=ro")
+        with self.reading() as reader:
+            check_schema(reader, self.path)
+
+    def _connection(self, query: str) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            f"{Path(self.path).as_uri()}?{query}",
+            uri=True,
+            timeout=self._timeout,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        connection.execute("PRAGMA trusted_schema = OFF")
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA temp_store = MEMORY")
+        return connection
+
+    def version(self) -> int:
+        """Return a number that is another one after any commit by anybody, in this process or not."""
+        with self._read_lock, storage_errors(self.path):
+            reader = self._check(self._reader)
+            return int(reader.execute("PRAGMA data_version").fetchone()[0])
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Run the block on one unchanging state of the gallery."""
+        with self._read_lock, storage_errors(self.path):
+            reader = self._check(self._reader)
+            reader.execute("BEGIN")
+            try:
+                yield reader
+            finally:
+                if reader.in_transaction:
+                    reader.execute("ROLLBACK")
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """Run the block alone among all writers; all of it is on disk afterwards, or none of it after an error."""
+        with self._write_lock, storage_errors(self.path):
+            if self.read_only:
+                raise GalleryStorageError(f"gallery {self.path} was opened with read_only=True; open it without")
+            writer = self._check(self._writer)
+            writer.execute("BEGIN IMMEDIATE")
+            try:
+                yield writer
+                writer.execute("COMMIT")
+            except BaseException:
+                # A full disk ends the transaction by itself; what is left of it otherwise must not stay open.
+                if writer.in_transaction:
+                    writer.execute("ROLLBACK")
+                raise
+
+    def sweep(self) -> bool:
+        """Empty the write-ahead log, which may hold what was just deleted; return whether no reader was in the way."""
+        with self._write_lock, storage_errors(self.path):
+            try:
+                (blocked, *_) = self._check(self._writer).execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            except sqlite3.OperationalError:
+                return False
+            return not blocked
+
+    def close(self) -> None:
+        """Close both connections. Harmless when repeated."""
+        with self._write_lock, self._read_lock:
+            reader, self._reader = self._reader, None
+            writer, self._writer = self._writer, None
+            for connection in (reader, writer):
+                if connection is not None:
+                    # Nothing is lost if the log cannot be folded in now: the next opening does that.
+                    with suppress(sqlite3.Error):
+                        connection.close()
+            with _opening:
+                if self._identity in _opened:
+                    _opened[self._identity] -= 1
+            self._identity = (-1, -1)
+
+    def _check(self, connection: sqlite3.Connection | None) -> sqlite3.Connection:
+        if connection is None:
+            raise GalleryError(f"gallery {self.path} is closed; open it again with Gallery.open")
+        if os.getpid() != self._process:
+            raise GalleryError(
+                f"gallery {self.path} was opened before this process was forked, and SQLite cannot be shared that way; "
+                "open it again in the child"
+            )
+        if self._file_state() != self._state:
+            raise GalleryStorageError(
+                f"gallery {self.path} was removed or replaced while open; open it again with Gallery.open"
+            )
+        return connection
+
+    def _file_state(self) -> tuple[object, ...]:
+        """What must stay as it is while the gallery is open."""
+        try:
+            status = os.stat(self.path)
+            identity = (status.st_dev, status.st_ino)
+            if not self._immutable:
+                return identity
+            # SQLite does not watch an immutable file for changes, so this does.
+            return (*identity, status.st_size, status.st_mtime_ns, _log_bytes(self.path))
+        except OSError:
+            return ()
+
+
+def _real_path(path: str | os.PathLike[str]) -> str:
+    try:
+        return os.path.realpath(os.fsdecode(path))
+    except (TypeError, ValueError) as error:
+        raise GalleryStorageError(f"gallery path must be the name of a file, got {path!r}") from error
+
+
+def _identity(path: str) -> _Identity:
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        raise GalleryStorageError(
+            f"cannot open gallery {path}: {error.strerror or error}; check the path, or open it without read_only first"
+        ) from error
+    return status.st_dev, status.st_ino
+
+
+def _create_file(path: str) -> None:
+    """Make an empty file for the owner alone, unless there is one; SQLite gives its log the same permissions."""
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    except FileExistsError:
+        return
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise GalleryStorageError(
+            f"cannot create gallery {path}: {reason}; its folder must exist and be writable"
+        ) from error
+
+
+def _cannot_be_locked(path: str) -> bool:
+    """Whether the folder cannot take a log, as on a read-only medium, and none is there that would have to be read."""
+    return not os.access(os.path.dirname(path), os.W_OK) and not _log_bytes(path)
+
+
+def _log_bytes(path: str) -> int:
+    try:
+        return os.stat(f"{path}-wal").st_size
+    except OSError:
+        return 0
