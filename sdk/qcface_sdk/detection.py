@@ -99,10 +99,12 @@ def input_scales(frame_wh: tuple[int, int], min_face: float, limits: DetectorLim
         )
     scales = [scale]
     largest = min(_LARGEST_SHARE_OF_WIDTH * width, _LARGEST_SHARE_OF_HEIGHT * height)
-    while largest * scales[-1] > limits.largest_face:
-        # Neighbouring scales share at least a factor of two in face size, so no face falls between them.
-        overlap = 2.0 * limits.smallest_face / limits.largest_face
-        scales.append(max(limits.largest_face / largest, scales[-1] * overlap))
+    last = limits.largest_face / largest
+    # Neighbouring scales share at least a factor of two in face size, so no face falls between them.
+    overlap = min(0.9, 2.0 * limits.smallest_face / limits.largest_face)
+    # Compared with the very number that is appended: its product with `largest` may round to above the limit.
+    while scales[-1] > last:
+        scales.append(max(last, scales[-1] * overlap))
     return tuple(scales)
 
 
