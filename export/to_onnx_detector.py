@@ -10,8 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-_ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(_ROOT / "export"), str(_ROOT / "train")]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "train"))
 
 from qcface_export.detector_from_torch import export_detector
 

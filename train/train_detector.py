@@ -14,9 +14,8 @@ from pathlib import Path
 import cv2
 import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
 from qcface_train.detector.arguments import DetectorArguments
+from qcface_train.detector.consensus import with_consensus
 from qcface_train.detector.data import read_photos
 from qcface_train.detector.distillation import Teacher
 from qcface_train.detector.loop import DetectorTraining
@@ -38,7 +37,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     torch.set_num_threads(arguments.threads)
     cv2.setNumThreads(arguments.threads)
     photos = read_photos(Path(arguments.data), "train")
-    training = DetectorTraining(arguments, photos, Teacher(Path(arguments.teacher), arguments.threads))
+    teacher = Teacher(Path(arguments.teacher), arguments.threads)
+    if arguments.consensus:
+        photos = with_consensus(teacher, photos, Path(arguments.output) / "points.npz")
+    training = DetectorTraining(arguments, photos, teacher)
     if training.resume(Path(arguments.output)):
         logging.getLogger("qcface_train.detector").info("resumed at step %d", training.step)
     training.run()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -36,7 +37,7 @@ class _Graph:
             self.weights.append(numpy_helper.from_array(value, name))
         return name
 
-    def add(self, operator: str, inputs: list[str], result: str, **attributes: object) -> str:
+    def add(self, operator: str, inputs: list[str], result: str, **attributes: Any) -> str:
         """Append one node with one output."""
         self.nodes.append(helper.make_node(operator, inputs, [result], name=result, **attributes))
         return result
@@ -47,7 +48,7 @@ class _Graph:
             raise ValueError(f"convolution {name} has no bias; fold its batch norm first")
         weight = self.constant(f"{name}.weight", layer.weight.detach().numpy())
         bias = self.constant(f"{name}.bias", layer.bias.detach().numpy())
-        pad_y, pad_x = layer.padding
+        pad_y, pad_x = (size // 2 for size in layer.kernel_size)
         return self.add(
             "Conv",
             [source, weight, bias],
@@ -143,7 +144,9 @@ def _write_outputs(graph: _Graph, maps: str, stride: int) -> None:
 def _model(graph: _Graph) -> onnx.ModelProto:
     source = helper.make_tensor_value_info("input", TensorProto.FLOAT, ["batch", 3, "height", "width"])
     results = [
-        helper.make_tensor_value_info(f"{kind}_{stride}", TensorProto.FLOAT, ["batch", f"cells_{stride}", CHANNELS[kind]])
+        helper.make_tensor_value_info(
+            f"{kind}_{stride}", TensorProto.FLOAT, ["batch", f"cells_{stride}", CHANNELS[kind]]
+        )
         for kind in KINDS
         for stride in STRIDES
     ]

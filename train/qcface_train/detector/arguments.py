@@ -36,6 +36,8 @@ class DetectorArguments:
     """Decay of the weight average that is exported."""
     damage: float = 0.7
     """Share of pictures that the student sees damaged."""
+    consensus: bool = True
+    """Teach points that many scales of the teacher agree on; made once, then read from the output folder."""
     seed: int = 1
     """Each step's chance is drawn from (seed, step), so a resumed run repeats exactly."""
     threads: int = 1
@@ -78,7 +80,7 @@ class DetectorArguments:
         """Read a YAML mapping."""
         values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
         if not isinstance(values, dict):
-            raise ValueError(f"wanted a mapping of settings in {path}, got {type(values).__name__}")
+            raise TypeError(f"wanted a mapping of settings in {path}, got {type(values).__name__}")
         return cls.from_mapping(values)
 
     def changed(self, **values: object) -> DetectorArguments:

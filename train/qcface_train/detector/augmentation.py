@@ -99,7 +99,7 @@ def _place(
     x0, y0, x1, y1 = region
     size = np.array([x1 - x0, y1 - y0], np.float64)
     matrix, flipped, scale = _placement(photo, size, rng, close=close)
-    colour = rng.integers(0, 256, 3) if rng.random() < 0.35 else np.zeros(3)
+    colour = rng.integers(0, 256, 3).astype(np.float64) if rng.random() < 0.35 else np.zeros(3)
     patch = _warp(photo.picture, matrix, scale, (x1 - x0, y1 - y0), colour, smooth=rng.random() < 0.7)
     canvas[y0:y1, x0:x1] = patch
     matrix[:, 2] += (x0, y0)
@@ -110,9 +110,7 @@ def _place(
     return boxes, points, _visible_share(boxes, region), ignore
 
 
-def _placement(
-    photo: Photo, size: Matrix, rng: np.random.Generator, *, close: bool
-) -> tuple[Matrix, bool, float]:
+def _placement(photo: Photo, size: Matrix, rng: np.random.Generator, *, close: bool) -> tuple[Matrix, bool, float]:
     """Choose scale, turn, flip and shift; return the 2x3 matrix photo -> region, whether it flips, and the scale."""
     height, width = photo.picture.shape[:2]
     short = float(size.min())

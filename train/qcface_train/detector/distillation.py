@@ -117,9 +117,7 @@ def _best_scores(hot_scores: Floats, overlap: Floats) -> Floats:
     return best
 
 
-def _add_missed(
-    scores: Floats, boxes: Floats, points: Floats, sample: Sample, best: Floats, grid: CellGrid
-) -> None:
+def _add_missed(scores: Floats, boxes: Floats, points: Floats, sample: Sample, best: Floats, grid: CellGrid) -> None:
     """Assign each missed face to the cells around its centre, on the level of its size."""
     sides = (sample.boxes[:, 2:] - sample.boxes[:, :2]).min(axis=1)
     wanted = (best < TEACHER_ENOUGH) & (sides >= SMALLEST_LABEL) & (sample.visible > 0.7)

@@ -95,7 +95,7 @@ def iou_matrix(first: Floats, second: Floats) -> Floats:
     area_first = (first[:, 2:] - first[:, :2]).prod(axis=1)
     area_second = (second[:, 2:] - second[:, :2]).prod(axis=1)
     union = area_first[:, None] + area_second[None] - shared
-    return (shared / np.maximum(union, 1e-9)).astype(np.float32)
+    return np.asarray(shared / np.maximum(union, 1e-9), np.float32)
 
 
 def suppress(scores: Floats, boxes: Floats, iou_threshold: float) -> npt.NDArray[np.intp]:
@@ -109,7 +109,7 @@ def suppress(scores: Floats, boxes: Floats, iou_threshold: float) -> npt.NDArray
             continue
         kept.append(rank)
         dropped |= overlap[rank]
-    return order[kept]
+    return np.asarray(order[kept])
 
 
 def decode(
