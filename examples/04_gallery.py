@@ -15,6 +15,6 @@ with FaceEngine() as engine, Gallery.open(path, contract=engine.contract) as gal
         print(f"enrolled {name}: quality {faces[0].quality:.0f}")
 
     for face in engine.get(read_image(probe)):
-        result = gallery.identify(face, threshold=engine.threshold(1e-4))
+        result = gallery.identify(face, threshold=engine.threshold(1e-4), retry_below=engine.retry_below)
         best = result.candidates[0]
         print(f"{result.decision.value}: nearest is {best.subject} at {best.similarity:.3f}")

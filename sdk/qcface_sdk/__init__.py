@@ -1,1 +1,96 @@
-"""QCFace SDK."""
+"""QCFace SDK: who it is, and how well the picture shows it.
+
+::
+
+    from qcface_sdk import FaceEngine, read_image
+
+    engine = FaceEngine()
+    faces = engine.get(read_image("photo.jpg"))     # largest first
+    faces[0].embedding, faces[0].quality            # direction = identity, length = recognizability
+
+Conventions, the same everywhere:
+
+* A picture is a BGR uint8 array (H, W, 3). Rows may be strided, so a crop of a frame needs no copy.
+* A point is (x, y) in pixels; whole numbers are pixel centres. A box is x1, y1, x2, y2. A size is (width, height).
+* Landmarks: left eye, right eye, nose, left and right mouth corner, *as seen in the picture*.
+* Scores: higher is better. Similarity is a cosine in -1..1, quality 0..100, recognizability 0..1.
+* No face is an empty tuple. Everything else that goes wrong is a `QCFaceError`.
+"""
+
+from qcface_sdk.alignment import align
+from qcface_sdk.bundle import Bundle
+from qcface_sdk.engine import FaceEngine
+from qcface_sdk.errors import (
+    BackendUnavailableError,
+    ContractMismatchError,
+    DegenerateLandmarksError,
+    DuplicateSubjectError,
+    GalleryError,
+    GalleryFormatError,
+    GalleryStorageError,
+    ImageReadError,
+    ImageSizeError,
+    InferenceError,
+    InputError,
+    ManifestError,
+    ModelError,
+    ModelFormatError,
+    ModelHashError,
+    ModelNotFoundError,
+    NotFiniteError,
+    OptionError,
+    QCFaceError,
+    ShapeError,
+    TemplateFormatError,
+    ThresholdUnavailableError,
+    UnknownSubjectError,
+)
+from qcface_sdk.gallery import Gallery
+from qcface_sdk.geometry import REFERENCE_POINTS
+from qcface_sdk.image import decode_image, read_image
+from qcface_sdk.recognizability import recognizability
+from qcface_sdk.results import Candidate, Face, Identification, Match, Outcome, Reason
+from qcface_sdk.template import Template
+
+__all__ = [
+    "REFERENCE_POINTS",
+    "BackendUnavailableError",
+    "Bundle",
+    "Candidate",
+    "ContractMismatchError",
+    "DegenerateLandmarksError",
+    "DuplicateSubjectError",
+    "Face",
+    "FaceEngine",
+    "Gallery",
+    "GalleryError",
+    "GalleryFormatError",
+    "GalleryStorageError",
+    "Identification",
+    "ImageReadError",
+    "ImageSizeError",
+    "InferenceError",
+    "InputError",
+    "ManifestError",
+    "Match",
+    "ModelError",
+    "ModelFormatError",
+    "ModelHashError",
+    "ModelNotFoundError",
+    "NotFiniteError",
+    "OptionError",
+    "Outcome",
+    "QCFaceError",
+    "Reason",
+    "ShapeError",
+    "Template",
+    "TemplateFormatError",
+    "ThresholdUnavailableError",
+    "UnknownSubjectError",
+    "align",
+    "decode_image",
+    "read_image",
+    "recognizability",
+]
+
+__version__ = "0.1.0"
