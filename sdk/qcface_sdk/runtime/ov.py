@@ -99,6 +99,12 @@ def _options(threads: int) -> dict[str, Any]:
     }
 
 
+def _name(port: Any) -> str:
+    """Return the ONNX name: OpenVINO also lists names of tensors it has merged into this one, in any order."""
+    node_name: str = port.get_node().get_friendly_name().removesuffix("/sink_port_0")
+    return node_name if node_name in port.get_names() else str(port.get_any_name())
+
+
 def _spec(port: Any) -> TensorSpec:
     shape = tuple(None if size.is_dynamic else size.get_length() for size in port.get_partial_shape())
-    return TensorSpec(port.get_any_name(), np.dtype(port.get_element_type().to_dtype()), shape)
+    return TensorSpec(_name(port), np.dtype(port.get_element_type().to_dtype()), shape)

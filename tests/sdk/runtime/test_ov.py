@@ -6,6 +6,7 @@ import threading
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper
 
 from qcface_sdk.errors import InferenceError
 from qcface_sdk.runtime.ort import OrtRunner
@@ -31,6 +32,17 @@ def test_ov_runner_equals_onnx_runtime_on_the_detector(rng: np.random.Generator)
         expected = theirs.infer({"input": image})
         for name, values in ours.infer({"input": image}).items():
             np.testing.assert_allclose(values, expected[name], atol=1e-4)
+
+
+def test_ov_runner_names_outputs_as_the_file_does_where_tensors_are_merged() -> None:
+    """OpenVINO drops the identity and then knows the output by both names."""
+    nodes = [helper.make_node("Relu", ["x"], ["0"]), helper.make_node("Identity", ["0"], ["y"])]
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N"]) for name in ("x", "y")]
+    graph = helper.make_graph(nodes, "merged", values[:1], values[1:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    with OvRunner(model.SerializeToString()) as runner:
+        assert [spec.name for spec in runner.outputs] == ["y"]
+        assert runner.infer({"x": np.array([-1, 2], np.float32)})["y"].tolist() == [0, 2]
 
 
 def test_ov_runner_keeps_no_more_requests_than_threads_ran_at_once() -> None:
