@@ -56,7 +56,7 @@ def box_sides(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
     ndarray of float32, shape (N,)
         Pixels.
     """
-    return np.minimum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])
+    return np.asarray(np.minimum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]), dtype=np.float32)
 
 
 def box_areas(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
