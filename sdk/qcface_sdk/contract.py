@@ -62,7 +62,7 @@ def contract_id(
     Examples
     --------
     >>> contract_id("0" * 64, {"color": "RGB"}, "arcface-112", 512)
-    'qc1-...'
+    'qc1-6ec112a41bb7e243f9b10deb2a2108d5'
     """
     if _SHA256.fullmatch(master_sha256) is None:
         raise OptionError(f"master_sha256 must be 64 lower-case hex digits, got {master_sha256!r}")
