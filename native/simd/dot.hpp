@@ -20,6 +20,9 @@ struct DotKernels {
                  std::size_t dim, std::int32_t* sums, std::size_t sum_stride);
 };
 
+// How far ahead of a single probe's scan to fetch; measured best of 1 to 8 KB on Zen 5.
+constexpr std::size_t kPrefetchBytes = 6144;
+
 extern const DotKernels kDotPortable;
 extern const DotKernels kDotAvx2;
 extern const DotKernels kDotAvxVnni;
@@ -29,9 +32,9 @@ extern const DotKernels kDotNeonDot;
 
 const DotKernels& dot_kernels();
 
-// Walks a block in tiles of R rows by P probes: `Tile::run<R, P>(rows, probes, dim, scores, score_stride)`. Rows left
-// over by R or P are done singly.
-template <class Tile, std::size_t R, std::size_t P, class Row, class Probe, class Score>
+// Walks a block in tiles of R rows by P probes: `Tile::run<R, P>(rows, probes, dim, scores, score_stride)`. Probes left
+// over are taken one by one with `Single` rows each, rows left over singly.
+template <class Tile, std::size_t R, std::size_t P, std::size_t Single, class Row, class Probe, class Score>
 void for_each_tile(const Row* rows, std::size_t row_count, const Probe* probes, std::size_t probe_count,
                    std::size_t dim, Score* scores, std::size_t score_stride) {
     std::size_t p = 0;
@@ -46,7 +49,7 @@ void for_each_tile(const Row* rows, std::size_t row_count, const Probe* probes, 
     }
     if constexpr (P > 1) {
         if (p < probe_count) {
-            for_each_tile<Tile, R, 1>(rows, row_count, probes + p * dim, probe_count - p, dim,
+            for_each_tile<Tile, Single, 1, Single>(rows, row_count, probes + p * dim, probe_count - p, dim,
                                       scores + p * score_stride, score_stride);
         }
     }

@@ -54,9 +54,9 @@ struct IntTile {
 }  // namespace
 
 const DotKernels kDotPortable = {
-    for_each_tile<FloatTile, 1, 1, float, float, float>,
-    for_each_tile<FloatTile, 1, 1, std::uint16_t, float, float>,
-    for_each_tile<IntTile, 1, 1, std::int8_t, std::int8_t, std::int32_t>,
+    for_each_tile<FloatTile, 1, 1, 1, float, float, float>,
+    for_each_tile<FloatTile, 1, 1, 1, std::uint16_t, float, float>,
+    for_each_tile<IntTile, 1, 1, 1, std::int8_t, std::int8_t, std::int32_t>,
 };
 
 }  // namespace qcface
