@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -243,3 +245,21 @@ def test_engine_after_close_refuses_to_work(bundle: Path) -> None:
     closed.close()
     with pytest.raises(InferenceError, match="closed"):
         closed.embed(np.zeros((1, 112, 112, 3), np.uint8))
+
+
+def test_get_on_many_frame_sizes_keeps_its_memory(bundle: Path) -> None:
+    """After the largest frame, sixty other sizes must not add to the peak: nothing is kept per size."""
+    code = f"""
+import resource
+import numpy as np
+from qcface_sdk import FaceEngine
+engine = FaceEngine(model={str(bundle)!r}, min_face=60)
+frames = [np.full((300 + 13 * i, 1300 - 11 * i, 3), 7 * i % 256, np.uint8) for i in range(60)]
+engine.get(np.full((1100, 1320, 3), 255, np.uint8))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+for frame in frames:
+    engine.get(frame)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    assert int(done.stdout) < 40_000, f"{done.stdout} KiB more"
