@@ -76,7 +76,7 @@ class Template:
 
     def __post_init__(self) -> None:
         """Check every field and take a read-only copy of the vector."""
-        _check_contract(self.contract)
+        check_contract_text(self.contract)
         vector = _copied(self.vector)
         if vector.ndim != 1 or vector.size == 0:
             raise ShapeError(f"a template's vector must have shape (D,), got {vector.shape}")
@@ -237,7 +237,8 @@ def _check_count(count: Any) -> int:
     return int(count)
 
 
-def _check_contract(contract: Any) -> None:
+def check_contract_text(contract: Any) -> None:
+    """Raise `OptionError` unless `contract` can be stored as a contract id."""
     wanted = f"contract must be an id of 1..{MAX_CONTRACT_CHARACTERS} printable ASCII characters"
     if not isinstance(contract, str):
         raise OptionError(f"{wanted}, got {type(contract).__name__}; pass engine.contract or face.contract")

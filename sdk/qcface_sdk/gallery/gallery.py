@@ -18,10 +18,11 @@ from qcface_sdk.errors import InputError, NotFiniteError, OptionError, ShapeErro
 from qcface_sdk.gallery import store
 from qcface_sdk.gallery.database import Database
 from qcface_sdk.gallery.index import Index, Snapshot
+from qcface_sdk.gallery.schema import check_integrity
 from qcface_sdk.gallery.store import Enrolment
 from qcface_sdk.gallery.subject import check_subject
 from qcface_sdk.results import Candidate, Face, Identification, Outcome, Reason
-from qcface_sdk.template import Template
+from qcface_sdk.template import Template, check_contract_text
 
 _log = logging.getLogger("qcface_sdk")
 
@@ -89,8 +90,8 @@ class Gallery:
         Raises
         ------
         GalleryFormatError
-            If the file is something else (it is left untouched), damaged, or of another schema version. Every
-            template is read and checked: nobody is identified from a damaged gallery.
+            If the file is something else (it is left untouched), damaged, or of another schema version. The whole
+            file is read and checked: nobody is identified from a damaged gallery.
         ContractMismatchError
             If the gallery holds embeddings of another contract.
         GalleryStorageError
@@ -99,11 +100,15 @@ class Gallery:
             If `timeout` is not above 0 or `contract` is blank.
         """
         check_positive("timeout", timeout)
+        if contract is not None:
+            check_contract_text(contract)
         gallery = cls(Database(path, read_only=read_only, timeout=timeout), contract)
         try:
             if contract is not None and not read_only:
                 with gallery._database.writing() as connection:
                     store.bind(connection, gallery.path, contract, None)
+            with gallery._database.reading() as connection:
+                check_integrity(connection, gallery.path)
             gallery._current()
         except BaseException:
             gallery.close()

@@ -98,6 +98,13 @@ def check_schema(connection: sqlite3.Connection, path: str) -> None:
         raise GalleryFormatError(f"{path} has been altered: its tables are not a gallery's; restore it from a backup")
 
 
+def check_integrity(connection: sqlite3.Connection, path: str) -> None:
+    """Raise `GalleryFormatError` if a page, a row or an index of the database is not as SQLite left it."""
+    found = [line for (line,) in connection.execute("PRAGMA integrity_check(1)")]
+    if found != ["ok"]:
+        raise GalleryFormatError(f"gallery {path} is damaged ({found[0]}); keep a copy, then restore it from a backup")
+
+
 def _check_ids(path: str, application: int, version: int) -> None:
     if application != APPLICATION_ID:
         raise GalleryFormatError(
