@@ -34,7 +34,9 @@ def _describe(value: object) -> str:
 def check_image(image: Any) -> NDArray[np.uint8]:
     """Return `image` unchanged if it is BGR uint8 (H, W, 3) with contiguous pixels, of a sensible size."""
     if not isinstance(image, np.ndarray):
-        raise ShapeError(f"{_WANTED_IMAGE}, got {_describe(image)}; pass a numpy array, e.g. from qcface_sdk.read_image")
+        raise ShapeError(
+            f"{_WANTED_IMAGE}, got {_describe(image)}; pass a numpy array, e.g. from qcface_sdk.read_image"
+        )
     if image.ndim == 2:
         raise ShapeError(f"{_WANTED_IMAGE}, got a grey picture {_describe(image)}; {_GREY_HINT}")
     if image.ndim == 3 and image.shape[2] == 4:

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_models import TINY_FACE_SIDE, tiny_detector, tiny_recognizer
 
 from qcface_sdk.detection import MAX_INPUT_PIXELS, Detector, DetectorLimits, input_scales
 from qcface_sdk.errors import ModelFormatError, OptionError
 from qcface_sdk.runtime import open_runner
+from tiny_models import TINY_FACE_SIDE, tiny_detector, tiny_recognizer
 
 LIMITS = DetectorLimits(smallest_face=16, largest_face=200)
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from tiny_models import tiny_bundle, tiny_files, tiny_manifest, tiny_recognizer
 
 from qcface_sdk import (
     BackendUnavailableError,
@@ -29,6 +28,7 @@ from qcface_sdk import (
     ThresholdUnavailableError,
 )
 from qcface_sdk.recognizability import recognizability
+from tiny_models import tiny_bundle, tiny_files, tiny_manifest, tiny_recognizer
 
 
 @pytest.fixture(scope="module")
@@ -59,9 +59,7 @@ def test_get_of_a_portrait_returns_a_complete_face(engine: FaceEngine, astronaut
     assert face.recognizability == pytest.approx(float(recognizability(face.magnitude)), abs=1e-6)
     assert 0 <= face.quality <= 100
     # the eyes, nose and mouth of the picture, read off by eye (pixels)
-    np.testing.assert_allclose(
-        face.kps, [[203, 110], [246, 105], [228, 135], [208, 153], [248, 149]], atol=8
-    )
+    np.testing.assert_allclose(face.kps, [[203, 110], [246, 105], [228, 135], [208, 153], [248, 149]], atol=8)
 
 
 def test_get_batch_equals_single_pictures(engine: FaceEngine, astronaut: np.ndarray) -> None:

@@ -11,9 +11,7 @@ from qcface_sdk.image import decode_image, read_image
 
 
 @pytest.mark.parametrize("suffix", [".png", ".bmp", ".tiff"])
-def test_read_image_of_a_lossless_file_returns_its_pixels(
-    tmp_path: Path, noise_image: np.ndarray, suffix: str
-) -> None:
+def test_read_image_of_a_lossless_file_returns_its_pixels(tmp_path: Path, noise_image: np.ndarray, suffix: str) -> None:
     file = tmp_path / f"Gesicht 顔{suffix}"
     file.write_bytes(cv2.imencode(suffix, noise_image)[1].tobytes())
     np.testing.assert_array_equal(read_image(file), noise_image)

@@ -29,10 +29,17 @@ def test_compare_faces_above_threshold_accepts() -> None:
 
 def test_compare_faces_at_threshold_accepts() -> None:
     # cos 60 degrees: exactly the threshold in float64 for these components
-    assert compare_faces(
-        face(1, 0), face(1, 1), threshold=cosine(np.float32([1, 0]), np.float32([1, 1])) or 0, fmr=1e-4, retry_below=0,
-        contract="qc1-a",
-    ).decision is Outcome.ACCEPT
+    assert (
+        compare_faces(
+            face(1, 0),
+            face(1, 1),
+            threshold=cosine(np.float32([1, 0]), np.float32([1, 1])) or 0,
+            fmr=1e-4,
+            retry_below=0,
+            contract="qc1-a",
+        ).decision
+        is Outcome.ACCEPT
+    )
 
 
 def test_compare_faces_below_threshold_rejects() -> None:
