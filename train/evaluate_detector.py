@@ -11,7 +11,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from qcface_train.detector.consensus import with_consensus
 from qcface_train.detector.data import read_photos
+from qcface_train.detector.distillation import Teacher
 from qcface_train.detector.evaluation import TEACHER_THRESHOLD, OnnxDetector, choose_threshold, measure_all
 from qcface_train.detector.report import report_lines
 
@@ -33,7 +35,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         choice = choose_threshold(model, teacher, read_photos(options.data, "train"))
         print(f"threshold from the training photos: {choice}")
     model.threshold = options.threshold if choice is None else choice["threshold"]
-    figures = measure_all((model, teacher), read_photos(options.data, "val"), options.video, limit=options.limit)
+    photos = read_photos(options.data, "val")
+    steady = with_consensus(Teacher(options.teacher), photos, label_votes=0)
+    figures = measure_all((model, teacher), photos, options.video, limit=options.limit, steady=steady)
     print("\n".join(report_lines(figures)))
     if options.json:
         figures = {"command": ["train/evaluate_detector.py", *(argv or sys.argv[1:])], "choice": choice, **figures}

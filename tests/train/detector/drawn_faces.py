@@ -36,6 +36,7 @@ def drawn_photo(seed: int = 0, *, side: int = 160, faces: int = 1) -> Photo:
         picture,
         np.array(boxes, np.float32).reshape(-1, 4),
         np.array(points, np.float32).reshape(-1, 5, 2),
+        np.ones(len(boxes), np.float32),
         np.zeros((0, 4), np.float32),
         "drawn",
     )

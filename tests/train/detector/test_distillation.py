@@ -19,11 +19,14 @@ SIDE = 128
 GRID = CellGrid.of_size(SIDE, SIDE)
 
 
-def sample(*boxes: list[float], ignore: list[list[float]] | None = None, visible: float = 1.0) -> Sample:
+def sample(
+    *boxes: list[float], ignore: list[list[float]] | None = None, visible: float = 1.0, score: float = 1.0
+) -> Sample:
     array = np.array(boxes, np.float32).reshape(-1, 4)
     points = array[:, None, :2] + SHAPE[None] * (array[:, None, 2:] - array[:, None, :2])
     ignored = np.array(ignore or [], np.float32).reshape(-1, 4)
-    return Sample(np.zeros((SIDE, SIDE, 3), np.uint8), array, points, np.full(len(array), visible, np.float32), ignored)
+    shares, scores = (np.full(len(array), value, np.float32) for value in (visible, score))
+    return Sample(np.zeros((SIDE, SIDE, 3), np.uint8), array, points, shares, scores, ignored)
 
 
 def blind_maps() -> dict[str, np.ndarray]:
@@ -52,8 +55,8 @@ def test_targets_from_teacher_missed_face_is_assigned_to_the_level_of_its_size(s
     assert np.abs(centre - [10 + side / 2, 8 + side / 2]).max() <= max(0.12 * side, 0.51 * stride)
 
 
-def test_targets_from_teacher_tiny_or_hidden_face_is_left_to_the_teacher() -> None:
-    for boxes in (sample([10, 10, 17, 18]), sample([10, 10, 50, 60], visible=0.4)):
+def test_targets_from_teacher_tiny_hidden_or_unsure_face_is_left_to_the_teacher() -> None:
+    for boxes in (sample([10, 10, 17, 18]), sample([10, 10, 50, 60], visible=0.4), sample([10, 10, 50, 60], score=0.7)):
         assert targets_from_teacher(blind_maps(), boxes, GRID).scores.max() == 0.0
 
 

@@ -60,9 +60,10 @@ def test_close_views_face_fills_the_share_of_the_height() -> None:
 def test_measure_all_of_an_oracle_finds_everything_and_reports(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evaluation, "SWEEP_SIZES", (32, 64))
     photos = [drawn_photo(seed) for seed in range(3)] + [replace(drawn_photo(5, faces=0), source="noface_room")]
-    figures = measure_all((Oracle(), Oracle()), photos, None, limit=3)  # type: ignore[arg-type]
+    figures = measure_all((Oracle(), Oracle()), photos, None, limit=3, steady=photos)  # type: ignore[arg-type]
     assert figures["photos"][0]["recall_24"] == 1.0
     assert figures["photos"][0]["false"] == 0
+    assert len(figures["steady_landmarks"]) == 2
     assert figures["empty_photos"] == {"pictures": 1, "false": [0, 0]}
     assert json.loads(json.dumps(figures))["sweep"]["64"]["recall"] == [1.0, 1.0]
     text = "\n".join(report_lines(figures))

@@ -30,6 +30,8 @@ class Sample:
     """(N, 5, 2)."""
     visible: Floats
     """(N,) share of each box that lies on the canvas and in its photo's region."""
+    scores: Floats
+    """(N,) how sure each label is."""
     ignore: Floats
     """(M, 4)."""
 
@@ -72,8 +74,7 @@ def compose(pool: PhotoPool, side: int, rng: np.random.Generator) -> Sample:
         parts = [_place(canvas, whole, _pick(pool.empty, rng), rng)]
     else:
         parts = [_place(canvas, whole, _pick(pool.faces, rng), rng)]
-    boxes, points, visible, ignore = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return Sample(canvas, boxes, points, visible, ignore)
+    return Sample(canvas, *(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
 def _pick(photos: tuple[Photo, ...], rng: np.random.Generator) -> Photo:
@@ -94,8 +95,8 @@ def _mosaic_regions(side: int, rng: np.random.Generator) -> list[Region]:
 
 def _place(
     canvas: Picture, region: Region, photo: Photo, rng: np.random.Generator, *, close: bool = False
-) -> tuple[Floats, Floats, Floats, Floats]:
-    """Warp `photo` into `region`; return its boxes, points, visible shares and ignored boxes on the canvas."""
+) -> tuple[Floats, Floats, Floats, Floats, Floats]:
+    """Warp `photo` into `region`; return boxes, points, visible shares, scores and ignored boxes on the canvas."""
     x0, y0, x1, y1 = region
     size = np.array([x1 - x0, y1 - y0], np.float64)
     matrix, flipped, scale = _placement(photo, size, rng, close=close)
@@ -107,7 +108,7 @@ def _place(
     points = photo.points @ matrix[:, :2].T.astype(np.float32) + matrix[:, 2].astype(np.float32)
     if flipped:
         points = points[:, FLIPPED_POINTS]
-    return boxes, points, _visible_share(boxes, region), ignore
+    return boxes, points, _visible_share(boxes, region), photo.scores, ignore
 
 
 def _placement(photo: Photo, size: Matrix, rng: np.random.Generator, *, close: bool) -> tuple[Matrix, bool, float]:

@@ -58,7 +58,7 @@ def consensus_points(teacher: Teacher, photo: Photo, label_votes: int = LABEL_VO
             for face, points in _opinions(teacher, photo, scale, mirrored=mirrored).items():
                 if counts[face]:
                     opinions[face].append(points)
-    result = photo.points.copy()
+    result: Floats = photo.points.copy()
     for face, votes in enumerate(opinions):
         if len(votes) >= LEAST_OPINIONS:
             result[face] = np.median(np.stack([*votes, *[photo.points[face]] * label_votes]), axis=0)

@@ -28,6 +28,8 @@ class Photo:
     """(N, 4) xyxy in pixels."""
     points: Floats
     """(N, 5, 2) xy in pixels."""
+    scores: Floats
+    """(N,) how sure the label is, in [0, 1]."""
     ignore: Floats
     """(M, 4) boxes that are neither face nor background."""
     source: str
@@ -73,6 +75,7 @@ def _photo_from_record(folder: Path, record: dict[str, object]) -> Photo:
         picture=np.ascontiguousarray(picture, dtype=np.uint8),
         boxes=np.array([face["box"] for face in faces], np.float32).reshape(-1, 4),
         points=np.array([face["points"] for face in faces], np.float32).reshape(-1, 5, 2),
+        scores=np.array([face["score"] for face in faces], np.float32),
         ignore=_ignored_boxes(record["ignore"]),
         source=str(record["source"]),
     )

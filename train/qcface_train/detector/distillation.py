@@ -32,6 +32,8 @@ TEACHER_ENOUGH = 0.65
 """A face whose best teacher cell is weaker counts as missed."""
 SMALLEST_LABEL = 10.0
 """Labelled faces with a shorter side below this (pixels) are left to the teacher's opinion."""
+SURE_LABEL = 0.75
+"""Labels with a lower score are often no face at all; they are left to the teacher's opinion too."""
 LEVEL_LIMITS = (34.0, 88.0)
 """Shorter side, in pixels, at which a face moves to the next level; where the teacher's own levels change over."""
 
@@ -121,6 +123,7 @@ def _add_missed(scores: Floats, boxes: Floats, points: Floats, sample: Sample, b
     """Assign each missed face to the cells around its centre, on the level of its size."""
     sides = (sample.boxes[:, 2:] - sample.boxes[:, :2]).min(axis=1)
     wanted = (best < TEACHER_ENOUGH) & (sides >= SMALLEST_LABEL) & (sample.visible > 0.7)
+    wanted &= sample.scores >= SURE_LABEL
     cell_centre = (grid.origin + 0.5) * grid.stride[:, None]
     for face in np.flatnonzero(wanted):
         level = 8 * 2 ** int(np.searchsorted(LEVEL_LIMITS, sides[face]))

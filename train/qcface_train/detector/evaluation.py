@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -262,14 +262,16 @@ DAMAGES: dict[str, Callable[[Picture], Picture]] = {"dark_0.1": darken, "blur_2p
 
 def damaged(photos: Sequence[Photo], change: Callable[[Picture], Picture]) -> list[Photo]:
     """Return the photos with changed pictures and unchanged labels."""
-    return [
-        Photo(photo.name, change(photo.picture), photo.boxes, photo.points, photo.ignore, photo.source)
-        for photo in photos
-    ]
+    return [replace(photo, picture=change(photo.picture)) for photo in photos]
 
 
 def measure_all(
-    detectors: Sequence[OnnxDetector], photos: Sequence[Photo], video: Path | None, *, limit: int
+    detectors: Sequence[OnnxDetector],
+    photos: Sequence[Photo],
+    video: Path | None,
+    *,
+    limit: int,
+    steady: Sequence[Photo] = (),
 ) -> dict[str, Any]:
     """Run every measurement; lists in the result follow the order of `detectors`.
 
@@ -283,6 +285,8 @@ def measure_all(
         A clip without faces.
     limit : int
         Most faces a size in the sweep and a share in the close-face test.
+    steady : sequence of Photo, default ()
+        The same photos with consensus points instead of the labels' points.
 
     Returns
     -------
@@ -297,6 +301,7 @@ def measure_all(
     ]
     return {
         "photos": [measure_photos(detector, photos) for detector in detectors],
+        "steady_landmarks": [measure_photos(detector, steady)["landmark_median"] for detector in detectors if steady],
         "damaged": {
             name: [measure_photos(detector, damaged(photos, change)) for detector in detectors]
             for name, change in DAMAGES.items()

@@ -18,6 +18,8 @@ def report_lines(figures: dict[str, Any]) -> Iterator[str]:
     yield f"{'photos, stored size':28}{'ours':>10}{'teacher':>10}"
     for key in ("threshold", "faces_24", "recall_24", "false", "landmark_median", "landmark_p90"):
         yield f"{key:28}{_number(ours[key]):>10}{_number(teacher[key]):>10}"
+    if figures["steady_landmarks"]:
+        yield f"{'median against consensus':28}" + "".join(f"{value:>10.4f}" for value in figures["steady_landmarks"])
     for name, row in ours["bins"].items():
         yield f"{'recall ' + name + ' px, of ' + str(row['labelled']):28}{_recall(row)}{_recall(teacher['bins'][name])}"
     for name, pair in figures["damaged"].items():
