@@ -1,0 +1,107 @@
+"""Time every stage from a picture to a decision, and the native kernels against their usual alternatives.
+
+All figures of one table come from one run on this machine, one after the other: medians for the stages, the fastest
+run for both sides of a kernel's comparison. Compare figures of one
+table, never of two machines or two runs. Without --quick the kernels' gallery takes up to 4.5 GB of memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from qcface_sdk.benchmark.kernels import Comparison, compare_kernels
+from qcface_sdk.benchmark.stages import Stage, measure_stages
+from qcface_sdk.cli.command import Command
+from qcface_sdk.cli.exit_codes import ExitCode
+from qcface_sdk.cli.options import add_engine_options, add_json_option, open_engine
+from qcface_sdk.cli.printing import number_or_dash, print_json, print_table
+from qcface_sdk.image import read_image
+
+_EXAMPLES = """\
+  qcface bench --quick
+  qcface bench door.jpg --backend openvino --threads 4 --min-face 60
+  qcface bench --only stages --json | jq '.stages[] | {name, median_ms}'
+
+--json prints {"engine": {...}, "stages": [{"name", "what", "median_ms", "p90_ms", "runs"}], "kernels":
+[{"name", "ours_ms", "reference", "reference_ms", "ratio", "target", "note"}]}.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare arguments and options."""
+    parser.add_argument("picture", nargs="?", type=Path, metavar="PICTURE", help="default: a drawn 1920 x 1080 frame")
+    parser.add_argument("--quick", action="store_true", help="fewer runs, smaller galleries")
+    parser.add_argument("--only", choices=("stages", "kernels"), help="only one of the two tables")
+    add_json_option(parser, "one JSON object")
+    add_engine_options(parser)
+
+
+def run(args: argparse.Namespace) -> ExitCode:
+    """Measure, then print the tables."""
+    picture = None if args.picture is None else read_image(args.picture)
+    stages: tuple[Stage, ...] = ()
+    kernels: tuple[Comparison, ...] = ()
+    with open_engine(args) as engine:
+        settings = {
+            "model": f"{engine.bundle.manifest.name} {engine.bundle.manifest.version}",
+            "backend": engine.backend,
+            "precision": engine.precision,
+            "threads": args.threads,
+            "min_face": args.min_face,
+        }
+        if args.only != "kernels":
+            stages = measure_stages(
+                engine, min_face=args.min_face, threads=args.threads, picture=picture, quick=args.quick
+            )
+    if args.only != "stages":
+        kernels = compare_kernels(args.quick)
+    if args.json:
+        print_json(
+            {
+                "engine": settings,
+                "stages": [stage.to_dict() for stage in stages],
+                "kernels": [comparison.to_dict() for comparison in kernels],
+            }
+        )
+    else:
+        print(", ".join(f"{name} {value}" for name, value in settings.items()))
+        _print_stages(stages)
+        _print_kernels(kernels)
+    return ExitCode.OK
+
+
+def _print_stages(stages: tuple[Stage, ...]) -> None:
+    if stages:
+        rows = [(s.name, s.what, f"{s.median_ms:.3f}", f"{s.p90_ms:.3f}", str(s.runs)) for s in stages]
+        print()
+        print_table(("stage", "on", "median ms", "p90 ms", "runs"), rows, right=(2, 3, 4))
+
+
+def _print_kernels(kernels: tuple[Comparison, ...]) -> None:
+    if not kernels:
+        return
+    rows = [
+        (
+            row.name,
+            f"{row.ours_ms:.3f}",
+            row.reference,
+            number_or_dash(row.reference_ms, 3),
+            number_or_dash(row.ratio, 3),
+            number_or_dash(row.target, 3),
+            row.note,
+        )
+        for row in kernels
+    ]
+    print()
+    print_table(("kernel", "ours ms", "against", "its ms", "ratio", "target", "note"), rows, right=(1, 3, 4, 5))
+
+
+COMMAND = Command(
+    name="bench",
+    summary="time every stage and the native kernels",
+    description=__doc__ or "",
+    examples=_EXAMPLES,
+    add_arguments=add_arguments,
+    run=run,
+)

@@ -1,0 +1,23 @@
+"""Open a gallery that must already be there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from qcface_sdk.errors import GalleryStorageError
+from qcface_sdk.gallery import Gallery
+
+
+def open_existing(path: Path, *, contract: str | None = None, read_only: bool = True) -> Gallery:
+    """Return an open gallery.
+
+    Raises
+    ------
+    GalleryStorageError
+        If there is no such file; opening to write would make one.
+    GalleryError, ContractMismatchError
+        As `Gallery.open`.
+    """
+    if not path.exists():
+        raise GalleryStorageError(f"there is no gallery {path}; make one with: qcface enroll {path} SUBJECT PICTURE")
+    return Gallery.open(path, contract=contract, read_only=read_only)

@@ -1,0 +1,138 @@
+"""Say who of a gallery is on a picture, or that it is nobody enrolled.
+
+The largest face of each picture is searched (--all-faces: every one). The threshold is the bundle's for the
+false-match rate of ONE comparison; among N enrolled people a stranger is accepted about N times as often.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from qcface_sdk.cli.command import Command
+from qcface_sdk.cli.exit_codes import ExitCode, exit_code_of_outcome, worst_of
+from qcface_sdk.cli.galleries import open_existing
+from qcface_sdk.cli.options import (
+    add_engine_options,
+    add_fmr_option,
+    add_json_option,
+    add_output_option,
+    add_picture_inputs,
+    open_engine,
+    positive_int,
+)
+from qcface_sdk.cli.pictures import AnnotatedFolder, Image, find_pictures, read_each
+from qcface_sdk.cli.printing import error_document, number_or_dash, print_error, print_json_line
+from qcface_sdk.cli.progress import Progress
+from qcface_sdk.drawing import annotate
+from qcface_sdk.engine import FaceEngine
+from qcface_sdk.errors import InputError
+from qcface_sdk.gallery import Gallery
+from qcface_sdk.results import Face, Identification
+
+_EXAMPLES = """\
+  qcface identify staff.db door.jpg
+  if qcface identify staff.db door.jpg --fmr 1e-5; then open-door; fi
+  qcface identify staff.db visits/ --all-faces --json | jq -c '[.file, .subject]'
+
+--json prints one line per face: {"file", "face", "quality", "bbox", "subject", "decision", "reason", "threshold",
+"contract", "fmr", "candidates": [{"subject", "similarity"}]}, or {"file", "error"}. A picture without a face gives
+one line with decision "retry". Exit status 0 only if every face searched was accepted.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare arguments and options."""
+    parser.add_argument("gallery", type=Path, metavar="GALLERY", help="gallery file, see qcface enroll")
+    add_picture_inputs(parser)
+    add_fmr_option(parser)
+    parser.add_argument("--top", type=positive_int, default=3, metavar="K", help="candidates (default: %(default)s)")
+    parser.add_argument("--all-faces", action="store_true", help="search every face, not only the largest")
+    add_output_option(parser)
+    add_json_option(parser, "one JSON object per face and line")
+    add_engine_options(parser)
+
+
+def run(args: argparse.Namespace) -> ExitCode:
+    """Search the gallery for each picture's faces and print who it is."""
+    paths = find_pictures(args.pictures)
+    codes: list[ExitCode] = []
+    with open_engine(args) as engine, open_existing(args.gallery, contract=engine.contract) as gallery:
+        folder = None if args.output is None else AnnotatedFolder(args.output)
+        with Progress(len(paths), "pictures", beside_output=True) as bar:
+            for path, image in read_each(paths):
+                if isinstance(image, InputError):
+                    _print_unreadable(path, image, as_json=args.json)
+                    codes.append(ExitCode.USAGE)
+                else:
+                    faces, results = _search(engine, gallery, image, args)
+                    codes += [exit_code_of_outcome(result.decision) for result in results]
+                    _print_results(path, faces, results, args)
+                    if folder is not None:
+                        folder.save(path, _marked(image, faces, results))
+                bar.advance()
+    return worst_of(codes)
+
+
+def _search(
+    engine: FaceEngine, gallery: Gallery, image: Image, args: argparse.Namespace
+) -> tuple[tuple[Face, ...], tuple[Identification, ...]]:
+    found = engine.get(image)
+    faces = found if args.all_faces else found[:1]
+    probes: tuple[Face | None, ...] = faces or (None,)
+    results = gallery.identify_batch(
+        probes, threshold=engine.threshold(args.fmr), k=args.top, retry_below=engine.retry_below
+    )
+    return faces, results
+
+
+def _print_unreadable(path: Path, error: InputError, *, as_json: bool) -> None:
+    print_error(error)
+    if as_json:
+        print_json_line({"file": str(path), "error": error_document(error)})
+
+
+def _print_results(
+    path: Path, faces: tuple[Face, ...], results: tuple[Identification, ...], args: argparse.Namespace
+) -> None:
+    shown: tuple[Face | None, ...] = faces or (None,)
+    for number, (face, result) in enumerate(zip(shown, results, strict=True), 1):
+        quality = None if face is None else face.quality
+        if args.json:
+            document: dict[str, Any] = {
+                "file": str(path),
+                "face": None if face is None else number,
+                "quality": quality,
+                "bbox": None if face is None else [round(float(v), 2) for v in face.bbox],
+                "fmr": args.fmr,
+            }
+            print_json_line({**document, **result.to_dict()})
+            continue
+        why = ", ".join(name.replace("_", " ") for name in result.reason.names())
+        who = result.subject or f"nobody ({why})"
+        print(f"{path}  {result.decision.value}  {who}  quality {number_or_dash(quality, 0)}")
+        for candidate in result.candidates:
+            verdict = "" if candidate.similarity >= result.threshold else "  below threshold"
+            print(f"    {candidate.similarity:7.4f}  {candidate.subject}{verdict}")
+
+
+def _marked(image: Image, faces: tuple[Face, ...], results: tuple[Identification, ...]) -> Image:
+    if not faces:
+        return annotate(image, ())
+    return annotate(
+        image,
+        faces,
+        labels=[result.subject or result.decision.value for result in results],
+        outcomes=[result.decision for result in results],
+    )
+
+
+COMMAND = Command(
+    name="identify",
+    summary="say who of a gallery is on a picture",
+    description=__doc__ or "",
+    examples=_EXAMPLES,
+    add_arguments=add_arguments,
+    run=run,
+)
