@@ -17,20 +17,27 @@ from pathlib import Path
 from qcface_train.arguments import Recipe, RecipeError
 from qcface_train.checkpoint import CheckpointError
 from qcface_train.data import split_identities
+from qcface_train.drawing import draw_faces
 from qcface_train.loop import DivergedError, Trainer
-from qcface_train.shards import DataError, open_faces
+from qcface_train.shards import DataError, FaceSet, open_faces
 from qcface_train.teacher import open_targets
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipe", type=Path, help="YAML recipe")
-    parser.add_argument("--data", type=Path, required=True, help="folder with the recipe's shards and teachers/")
+    parser.add_argument("--data", type=Path, default=Path(), help="folder with the recipe's shards and teachers/")
     parser.add_argument("--out", type=Path, required=True, help="folder of the run, outside the source tree")
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache/qcface/faces", help="folder for decoded pictures")
     parser.add_argument("--minutes", type=float, help="time budget; replaces run.steps")
     parser.add_argument("--resume", action="store_true", help="continue from the checkpoint in --out")
     return parser
+
+
+def _open_data(recipe: Recipe, folder: Path, cache: Path) -> FaceSet:
+    if recipe.data.drawn:
+        return draw_faces(recipe.data.drawn, 16, recipe.data.seed)
+    return open_faces([path for pattern in recipe.data.shards for path in sorted(folder.glob(pattern))], cache)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -40,8 +47,7 @@ def main(argv: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         recipe = Recipe.from_yaml(arguments.recipe)
-        shards = [path for pattern in recipe.data.shards for path in sorted(arguments.data.glob(pattern))]
-        faces = open_faces(shards, arguments.cache)
+        faces = _open_data(recipe, arguments.data, arguments.cache)
         split = split_identities(faces.labels, recipe.data.held_out, recipe.data.seed)
         targets = None
         if recipe.loss.teacher:

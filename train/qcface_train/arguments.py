@@ -38,6 +38,8 @@ class DataArguments:
 
     shards: tuple[str, ...] = ("train/*.tar.gz", "unlabelled/*.tar.gz")
     """Patterns of tar shards below the data folder."""
+    drawn: int = 0
+    """Drawn people (16 pictures each) to use instead of shards; for trying the training without photographs."""
     held_out: int = 120
     """Identities (of 4 to 40 pictures) kept out of training, for choosing."""
     seed: int = 1
@@ -53,8 +55,10 @@ class DataArguments:
             values = getattr(self, name)
             if len(values) != 2 or not all(0 <= value <= 1 for value in values):
                 raise RecipeError(f"data.{name}: expected two numbers from 0 to 1, got {values}")
-        if self.held_out < 0:
-            raise RecipeError(f"data.held_out must be at least 0, got {self.held_out}")
+        if min(self.held_out, self.drawn) < 0:
+            raise RecipeError(f"data: held_out and drawn must be at least 0, got {self.held_out} and {self.drawn}")
+        if (self.drawn > 0) == (len(self.shards) > 0):
+            raise RecipeError("data: give either shards or drawn (with shards: []), not both and not neither")
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +149,11 @@ class Recipe:
     """The terms of the loss."""
     run: RunArguments = field(default_factory=RunArguments)
     """Optimiser and schedule."""
+
+    def __post_init__(self) -> None:
+        """Reject contradictions between parts."""
+        if self.data.drawn and self.loss.teacher:
+            raise RecipeError("recipe: drawn faces have no teacher; leave loss.teacher empty")
 
     @classmethod
     def from_yaml(cls, path: Path) -> Recipe:

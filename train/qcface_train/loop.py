@@ -285,6 +285,7 @@ class Trainer:
         with (self.folder / "log.jsonl").open("a", buffering=1) as log, bar:
             for _, batch in ahead(self.make_batch, self.step, lambda: self.plan.steps):
                 figures = self.train_step(batch)
+                clock.tick()
                 self.seconds = before + clock.elapsed()
                 rate = clock.images_per_second(self.step, run.batch)
                 rounded = {name: round(value, 5) for name, value in figures.items()}
@@ -333,34 +334,44 @@ _SHOWN = ("kd", "id", "p", "qc", "norm")
 class _Clock:
     """Measures the rate of a run and turns a time budget into a number of steps."""
 
+    _LONGEST_STEP = 10.0
+    """Seconds; what goes beyond (a stopped process, a sleeping machine) says nothing of the rate."""
+
     def __init__(self, minutes: float | None, first_step: int) -> None:
-        self._start = time.monotonic()
-        self._deadline = None if minutes is None else self._start + minutes * 60
-        self._first = first_step
-        self._mark = (self._start, first_step)
+        now = time.monotonic()
+        self._start = self._last = self._planned_at = now
+        self._deadline = None if minutes is None else now + minutes * 60
+        self._first = self._mark_step = first_step
+        self._active = self._mark_active = 0.0
         self._planned = False
+
+    def tick(self) -> None:
+        """Note the end of a step."""
+        now = time.monotonic()
+        self._active += min(now - self._last, self._LONGEST_STEP)
+        self._last = now
 
     def elapsed(self) -> float:
         return time.monotonic() - self._start
 
     def images_per_second(self, step: int, batch: int) -> float:
-        return (step - self._first) * batch / max(self.elapsed(), 1e-9)
+        return (step - self._first) * batch / max(self._active, 1e-9)
 
     def is_replanning_due(self, step: int) -> bool:
         if self._deadline is None:
             return False
         early = not self._planned and step - self._first >= 20
-        return early or time.monotonic() - self._mark[0] > _REPLAN_SECONDS
+        return early or time.monotonic() - self._planned_at > _REPLAN_SECONDS
 
     def plan_steps(self, step: int) -> int:
-        """Return the step at which the budget will be used up at the pace since the last plan."""
+        """Return the step at which the budget will be used up, from the pace since the last plan and of the whole run."""
         now = time.monotonic()
-        pace = (step - self._mark[1]) / max(now - self._mark[0], 1e-9)
-        whole = (step - self._first) / max(now - self._start, 1e-9)
-        # Half the recent pace, half the whole run's: neither one busy minute nor a change for good misleads it long.
+        recent = (step - self._mark_step) / max(self._active - self._mark_active, 1e-9)
+        whole = (step - self._first) / max(self._active, 1e-9)
+        # Half each: neither one busy minute nor a change for good misleads the plan for long.
         left = max(0.0, (self._deadline or now) - now)
-        self._mark, self._planned = (now, step), True
-        return step + int(left * (pace + whole) / 2)
+        self._mark_step, self._mark_active, self._planned_at, self._planned = step, self._active, now, True
+        return step + int(left * (recent + whole) / 2)
 
 
 def _class_centres(targets: np.ndarray, split: Split) -> Tensor:

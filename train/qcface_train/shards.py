@@ -43,8 +43,8 @@ class FaceSet:
     """(N,); the shard's own label, `UNLABELLED` where there is none."""
     skipped: int
     """Records that could not be used (corrupt picture, wrong size, unreadable label)."""
-    folder: Path
-    """Where the cache lies; other caches of the same pictures (teacher embeddings) go beside it."""
+    folder: Path | None
+    """Where the cache lies; other caches of the same pictures (teacher embeddings) go beside it. None: not cached."""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -86,9 +86,7 @@ def _hash_of(shards: Sequence[Path]) -> str:
     digest = hashlib.sha256()
     for shard in shards:
         try:
-            with shard.open("rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest() if hasattr(hashlib, "file_digest")
-                              else hashlib.sha256(file.read()).digest())
+            digest.update(hashlib.sha256(shard.read_bytes()).digest())
         except OSError as error:
             raise DataError(f"shard {shard} cannot be read ({error}); check the recipe's data folders") from error
     return digest.hexdigest()[:20]
@@ -107,8 +105,9 @@ def _build(shards: Sequence[Path], folder: Path) -> None:
                     image = _decode(picture)
                     if image is None or label is None:
                         skipped += 1
-                        _LOG.warning("%s: record %s skipped (no %dx%d picture or no whole-number label)",
-                                     shard.name, key, SIDE, SIDE)
+                        _LOG.warning(
+                            "%s: record %s skipped (no picture of %dx%d or no label)", shard.name, key, SIDE, SIDE
+                        )
                         continue
                     pixels.write(image.tobytes())
                     labels.append(label)

@@ -138,6 +138,8 @@ def open_targets(faces: FaceSet, names: Sequence[str], folder: Path, *, shown: b
 
 
 def _open_target(faces: FaceSet, name: str, folder: Path, shown: bool) -> Floats:
+    if faces.folder is None:
+        raise DataError("drawn faces have no teacher; leave loss.teacher empty")
     path = faces.folder / f"teacher-{name}.npy"
     if not path.is_file():
         from tqdm import tqdm

@@ -1,0 +1,178 @@
+"""Turn a trained recogniser into one FP32 ONNX file with raw embeddings, and prove that it computes the same.
+
+Batch norms are folded in PyTorch, in float64, before the export: the final one goes into the Gemm, so that the length of
+an embedding, which carries the quality, is scaled in one place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import io
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
+
+from qcface_train.backbone import Block, EdgeNet
+from qcface_train.checkpoint import CheckpointError, load_checkpoint
+
+OPSET = 18
+SIDE = 112
+LARGEST_COSINE_LOSS = 1e-5
+"""1 - cosine between ONNX and PyTorch that is still called equal; float32 sums in another order stay far below."""
+LARGEST_NORM_ERROR = 1e-3
+"""Relative difference of lengths that is still called equal."""
+
+
+class ExportError(RuntimeError):
+    """The exported file does not compute what the network computes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How far the ONNX file is from the PyTorch network, on the same inputs."""
+
+    largest_difference: float
+    """Largest absolute difference of any number of an embedding."""
+    least_cosine: float
+    """Smallest cosine between the two embeddings of an input."""
+    largest_norm_error: float
+    """Largest relative difference of the two lengths."""
+
+
+def network_from_checkpoint(path: Path) -> EdgeNet:
+    """Read the averaged weights of a training checkpoint.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is missing, damaged or of another kind of network.
+    """
+    content = load_checkpoint(path)
+    try:
+        widths, blocks, neck = content["architecture"]
+        network = EdgeNet(widths, blocks, neck)
+        network.load_state_dict(content["average"])
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise CheckpointError(f"{path} does not hold weights of a network this package knows: {error}") from error
+    return network.eval()
+
+
+def fold_batch_norms(network: EdgeNet) -> EdgeNet:
+    """Return a float32 copy in evaluation mode whose batch norms are inside the convolutions and the last linear layer."""
+    folded = copy.deepcopy(network).to(memory_format=torch.contiguous_format).double().eval()  # type: ignore[call-overload]
+    for module in folded.modules():
+        if isinstance(module, Block):
+            module.conv1, module.bn1 = fuse_conv_bn_eval(module.conv1, module.bn1), nn.Identity()
+            module.conv2, module.bn2 = fuse_conv_bn_eval(module.conv2, module.bn2), nn.Identity()
+        elif isinstance(module, nn.Sequential):
+            for index in range(len(module) - 1):
+                if isinstance(module[index], nn.Conv2d) and isinstance(module[index + 1], nn.BatchNorm2d):
+                    module[index] = fuse_conv_bn_eval(module[index], module[index + 1])
+                    module[index + 1] = nn.Identity()
+    folded.project = fuse_linear_bn_eval(folded.project, folded.final_bn)
+    folded.final_bn = nn.Identity()
+    return folded.float()
+
+
+def recognizer_to_onnx(network: EdgeNet) -> bytes:
+    """Return the ONNX file of a recogniser.
+
+    Parameters
+    ----------
+    network : EdgeNet
+        Not modified.
+
+    Returns
+    -------
+    bytes
+        Input ``input`` (N, 3, 112, 112) float32, RGB, (x - 127.5) / 127.5; output ``embedding`` (N, 512), raw. N is
+        dynamic; all weights are inside.
+    """
+    example = torch.zeros(2, 3, SIDE, SIDE)
+    batch = torch.export.Dim("N", min=1)
+    # The exporter prints its progress and warns about its own internals; neither says anything of this network.
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            fold_batch_norms(network),
+            (example,),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=["input"],
+            output_names=["embedding"],
+            dynamic_shapes={"images": {0: batch}},
+            verbose=False,
+        )
+    model = program.model_proto
+    _strip_traces(model)
+    onnx.checker.check_model(model, full_check=True)
+    data: bytes = model.SerializeToString()
+    return data
+
+
+def _strip_traces(model: onnx.ModelProto) -> None:
+    """Drop the exporter's notes; they hold source paths of the machine that exported."""
+    for node in model.graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ""
+    for value in (*model.graph.value_info, *model.graph.input, *model.graph.output, *model.graph.initializer):
+        del value.metadata_props[:]
+        value.doc_string = ""
+    del model.metadata_props[:]
+    del model.graph.metadata_props[:]
+    model.graph.doc_string = model.doc_string = ""
+
+
+def compare(network: EdgeNet, model: bytes, inputs: NDArray[np.float32]) -> Agreement:
+    """Run both on the same inputs (N, 3, 112, 112) and measure the difference."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    ours = np.asarray(session.run(["embedding"], {"input": inputs})[0])
+    with torch.inference_mode():
+        theirs = network.eval()(torch.from_numpy(inputs)).numpy()
+    lengths, wanted = np.linalg.norm(ours, axis=1), np.linalg.norm(theirs, axis=1)
+    cosines = (ours.astype(np.float64) * theirs).sum(1) / (lengths * wanted)
+    return Agreement(
+        float(np.abs(ours - theirs).max()), float(cosines.min()), float(np.abs(lengths / wanted - 1).max())
+    )
+
+
+def example_inputs(count: int = 8) -> NDArray[np.float32]:
+    """Return fixed inputs (count, 3, 112, 112): soft patterns of rising contrast."""
+    rng = np.random.default_rng(20251017)
+    coarse = np.kron(rng.uniform(-1, 1, (count, 3, 14, 14)), np.ones((1, 1, 8, 8)))
+    contrast = np.linspace(0.2, 1, count)[:, None, None, None]
+    return np.asarray((0.8 * coarse + 0.2 * rng.uniform(-1, 1, coarse.shape)) * contrast, np.float32)
+
+
+def export_recognizer(checkpoint: Path, output: Path) -> Agreement:
+    """Write the ONNX file of a checkpoint's averaged weights.
+
+    Raises
+    ------
+    CheckpointError
+        If the checkpoint cannot be used.
+    ExportError
+        If ONNX Runtime's result differs from PyTorch's; nothing is written then.
+    """
+    network = network_from_checkpoint(checkpoint)
+    model = recognizer_to_onnx(network)
+    agreement = compare(network, model, example_inputs())
+    if not (1 - agreement.least_cosine <= LARGEST_COSINE_LOSS and agreement.largest_norm_error <= LARGEST_NORM_ERROR):
+        raise ExportError(
+            f"expected cosine within {LARGEST_COSINE_LOSS} of 1 and norm error up to {LARGEST_NORM_ERROR}, got "
+            f"{agreement}; the export or a runtime version is at fault, do not use the file"
+        )
+    scratch = output.with_name(f"{output.name}.new")
+    scratch.write_bytes(model)
+    scratch.replace(output)
+    return agreement

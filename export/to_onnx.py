@@ -1,0 +1,36 @@
+"""Export a recogniser checkpoint to FP32 ONNX, compared with PyTorch before it is written.
+
+Example: python export/to_onnx.py --checkpoint ~/runs/edge/checkpoint.pt --output recognizer.fp32.onnx
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+_ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(_ROOT / "export"), str(_ROOT / "train")]
+
+from qcface_export.onnx_from_torch import ExportError, export_recognizer  # noqa: E402
+from qcface_train.checkpoint import CheckpointError  # noqa: E402
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the export; exit status 1 for a checkpoint that cannot be used or a file that would not agree."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--checkpoint", type=Path, required=True, help="checkpoint.pt of a training run")
+    parser.add_argument("--output", type=Path, required=True, help="ONNX file to write")
+    options = parser.parse_args(argv)
+    try:
+        agreement = export_recognizer(options.checkpoint, options.output)
+    except (CheckpointError, ExportError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(f"{options.output}: {options.output.stat().st_size} bytes, {agreement}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

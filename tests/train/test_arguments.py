@@ -1,0 +1,69 @@
+"""Recipes: each one in the repository loads, and what is wrong with a bad one is said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+yaml = pytest.importorskip("yaml")
+
+from qcface_train.arguments import Recipe, RecipeError  # noqa: E402
+
+CONFIGS = Path(__file__).resolve().parents[2] / "train/configs"
+
+
+@pytest.mark.parametrize("name", ["edge", "tiny"])
+def test_from_yaml_of_a_committed_recipe_loads(name: str) -> None:
+    recipe = Recipe.from_yaml(CONFIGS / f"{name}.yaml")
+    assert recipe.run.steps > 0
+    assert isinstance(recipe.loss.ua, float)
+
+
+@pytest.mark.parametrize("name", ["edge", "tiny"])
+def test_each_value_of_a_committed_recipe_is_explained(name: str) -> None:
+    lines = (CONFIGS / f"{name}.yaml").read_text().splitlines()
+    assert [line for line in lines if line.startswith("  ") and "  # " not in line] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("loss: {marign: 0.5}", "recipe.loss: unknown key 'marign'"),
+        ("losses: {}", "recipe: unknown key 'losses'"),
+        ("run: {lr: fast}", "recipe.run.lr must be float"),
+        ("run: {lr: 3e-3}", "write 3.0e-3"),
+        ("run: {batch: 12.5}", "recipe.run.batch must be int"),
+        ("run: {batch: true}", "recipe.run.batch must be int"),
+        ("run: {batch: 0}", "at least 1"),
+        ("run: {norm_phase: 1.0}", "norm_phase"),
+        ("run: {ema: 1.5}", "ema"),
+        ("run: []", "must be a mapping"),
+        ("model: {widths: [8, 8]}", "5 widths"),
+        ("model: {widths: 8}", "must be a list"),
+        ("loss: {la: 100, ua: 1}", "0 < la < ua"),
+        ("loss: {teacher: '', identity_weight: 0}", "without a teacher"),
+        ("loss: {norm_weight: -1}", "weights"),
+        ("data: {damage_share: [0.5, 1.5]}", "damage_share"),
+        ("data: {held_out: -1}", "held_out"),
+        ("data: {drawn: 5}", "either shards or drawn"),
+        ("data: {drawn: 5, shards: []}\nloss: {teacher: edgeface-xs}", "drawn faces have no teacher"),
+        ("run: {lr: [", "cannot be read"),
+    ],
+)
+def test_from_yaml_of_a_bad_recipe_raises(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(text)
+    with pytest.raises(RecipeError, match=message.replace("[", r"\[")):
+        Recipe.from_yaml(path)
+
+
+def test_from_yaml_of_an_absent_file_raises(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="cannot be read"):
+        Recipe.from_yaml(tmp_path / "absent.yaml")
+
+
+def test_digest_changes_with_any_value(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text("run: {lr: 0.5}")
+    assert Recipe.from_yaml(path).digest() != Recipe().digest()
