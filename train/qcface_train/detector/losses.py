@@ -19,7 +19,7 @@ class LossWeights:
     """Binary cross-entropy with the soft score."""
     box: float = 2.0
     """Generalised IoU."""
-    points: float = 8.0
+    points: float = 14.0
     """Distance relative to the face's size."""
 
 
