@@ -1,0 +1,92 @@
+"""Run the command line in this process, on the tiny bundle and drawn pictures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from qcface_sdk.bundle import Bundle
+from qcface_sdk.cli import main
+from qcface_sdk.manifest import QualityMap
+from tiny_models import tiny_bundle, tiny_files, tiny_manifest
+
+ANN, BOB = (60, 255, 255), (255, 60, 255)
+"""Colours whose embeddings by the tiny recogniser point in different directions."""
+
+_TAKES_MODEL = {"detect", "quality", "verify", "enroll", "identify", "embed", "doctor", "bench", "demo"}
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a command did."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """Standard output as one JSON document, and nothing else on it."""
+        return json.loads(self.out)
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        """Standard output as JSON lines."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+Qcface = Callable[..., Run]
+Draw = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_bundle(tmp_path_factory.mktemp("cli") / "bundle")
+
+
+@pytest.fixture(scope="session")
+def poor_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny bundle with a quality scale on which every face is below the gate."""
+    folder = tmp_path_factory.mktemp("cli") / "poor"
+    files = tiny_files()
+    quality = QualityMap(((0.0, 0.0), (10_000.0, 100.0)), "made up", 10.0, "made up")
+    Bundle.create(tiny_manifest(files, quality=quality), files).save_folder(folder)
+    return folder
+
+
+@pytest.fixture
+def qcface(bundle: Path, capsys: pytest.CaptureFixture[str]) -> Qcface:
+    """Run one command; the tiny bundle is its model unless the arguments name another."""
+
+    def run(*words: object) -> Run:
+        argv = [str(word) for word in words]
+        if argv and argv[0] in _TAKES_MODEL and "--model" not in argv and "--help" not in argv:
+            argv += ["--model", str(bundle)]
+        code = main(argv)
+        captured = capsys.readouterr()
+        return Run(code, captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture
+def draw(tmp_path: Path) -> Draw:
+    """Write a picture with one blob per colour, which the tiny detector takes for faces of 80 pixels."""
+
+    def write(name: str, *colours: tuple[int, int, int]) -> Path:
+        image = np.full((320, 480, 3), 20, np.uint8)
+        for number, colour in enumerate(colours):
+            image[104:184, 72 + 160 * number : 152 + 160 * number] = colour
+        file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(cv2.imencode(".png", image)[1].tobytes())
+        return file
+
+    return write
