@@ -28,7 +28,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("recipe", type=Path, help="YAML recipe")
     parser.add_argument("--data", type=Path, default=Path(), help="folder with the recipe's shards and teachers/")
     parser.add_argument("--out", type=Path, required=True, help="folder of the run, outside the source tree")
-    parser.add_argument("--cache", type=Path, default=Path.home() / ".cache/qcface/faces", help="folder for decoded pictures")
+    parser.add_argument(
+        "--cache", type=Path, default=Path.home() / ".cache/qcface/faces", help="folder for decoded pictures"
+    )
     parser.add_argument("--minutes", type=float, help="time budget; replaces run.steps")
     parser.add_argument("--resume", action="store_true", help="continue from the checkpoint in --out")
     return parser

@@ -1,7 +1,7 @@
 """Turn a trained recogniser into one FP32 ONNX file with raw embeddings, and prove that it computes the same.
 
-Batch norms are folded in PyTorch, in float64, before the export: the final one goes into the Gemm, so that the length of
-an embedding, which carries the quality, is scaled in one place.
+Batch norms are folded in PyTorch, in float64, before the export: the final one goes into the Gemm, so that the length
+of an embedding, which carries the quality, is scaled in one place.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import io
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -66,20 +67,22 @@ def network_from_checkpoint(path: Path) -> EdgeNet:
 
 
 def fold_batch_norms(network: EdgeNet) -> EdgeNet:
-    """Return a float32 copy in evaluation mode whose batch norms are inside the convolutions and the last linear layer."""
-    folded = copy.deepcopy(network).to(memory_format=torch.contiguous_format).double().eval()  # type: ignore[call-overload]
+    """Return a float32 copy in evaluation mode with all batch norms inside the convolutions and the linear layer."""
+    folded: Any = copy.deepcopy(network).to(memory_format=torch.contiguous_format).double().eval()  # type: ignore[call-overload]
     for module in folded.modules():
         if isinstance(module, Block):
-            module.conv1, module.bn1 = fuse_conv_bn_eval(module.conv1, module.bn1), nn.Identity()
-            module.conv2, module.bn2 = fuse_conv_bn_eval(module.conv2, module.bn2), nn.Identity()
+            for conv, norm in (("conv1", "bn1"), ("conv2", "bn2")):
+                setattr(module, conv, fuse_conv_bn_eval(getattr(module, conv), getattr(module, norm)))
+                setattr(module, norm, nn.Identity())
         elif isinstance(module, nn.Sequential):
             for index in range(len(module) - 1):
-                if isinstance(module[index], nn.Conv2d) and isinstance(module[index + 1], nn.BatchNorm2d):
-                    module[index] = fuse_conv_bn_eval(module[index], module[index + 1])
-                    module[index + 1] = nn.Identity()
+                first, second = module[index], module[index + 1]
+                if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
+                    module[index], module[index + 1] = fuse_conv_bn_eval(first, second), nn.Identity()
     folded.project = fuse_linear_bn_eval(folded.project, folded.final_bn)
     folded.final_bn = nn.Identity()
-    return folded.float()
+    result: EdgeNet = folded.float()
+    return result
 
 
 def recognizer_to_onnx(network: EdgeNet) -> bytes:
@@ -111,6 +114,8 @@ def recognizer_to_onnx(network: EdgeNet) -> bytes:
             dynamic_shapes={"images": {0: batch}},
             verbose=False,
         )
+    if program is None:
+        raise ExportError("the exporter gave no program; is onnxscript installed? pip install 'qcface-sdk[export]'")
     model = program.model_proto
     _strip_traces(model)
     onnx.checker.check_model(model, full_check=True)

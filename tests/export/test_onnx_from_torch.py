@@ -83,7 +83,12 @@ def test_compare_of_the_same_network_agrees_and_lengths_vary(network: EdgeNet, m
 
 
 def write_checkpoint(path: Path, network: EdgeNet) -> None:
-    content = {"model": {}, "step": 1, "average": network.state_dict(), "architecture": [list(WIDTHS), list(BLOCKS), NECK]}
+    content = {
+        "model": {},
+        "step": 1,
+        "average": network.state_dict(),
+        "architecture": [list(WIDTHS), list(BLOCKS), NECK],
+    }
     save_checkpoint(path, content)
 
 
@@ -113,6 +118,8 @@ def test_export_recognizer_of_a_good_checkpoint_writes_one_file(
 
 def test_export_recognizer_of_another_architecture_raises(network: EdgeNet, tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.pt"
-    save_checkpoint(path, {"model": {}, "step": 1, "average": network.state_dict(), "architecture": [[8] * 5, [1] * 4, 8]})
+    save_checkpoint(
+        path, {"model": {}, "step": 1, "average": network.state_dict(), "architecture": [[8] * 5, [1] * 4, 8]}
+    )
     with pytest.raises(CheckpointError, match="does not hold weights"):
         export_recognizer(path, tmp_path / "out.onnx")

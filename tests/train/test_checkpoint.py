@@ -20,7 +20,9 @@ def test_save_checkpoint_then_load_gives_it_back(tmp_path: Path) -> None:
     assert [item.name for item in path.parent.iterdir()] == ["checkpoint.pt"]
 
 
-def test_save_checkpoint_on_a_full_disk_keeps_the_last_good_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_save_checkpoint_on_a_full_disk_keeps_the_last_good_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "checkpoint.pt"
     save_checkpoint(path, {"model": {}, "step": 1})
 

@@ -8,7 +8,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-import torch.nn.functional as F  # noqa: E402, N812
+import torch.nn.functional as F  # noqa: E402
 from torch import Tensor  # noqa: E402
 
 from qcface_train.heads import ArcMargin, CosineHead  # noqa: E402

@@ -54,7 +54,7 @@ def test_optimal_norm_at_the_anchor_is_half_way(anchor: float) -> None:
 
 @pytest.mark.parametrize(
     ("p", "z"),
-    [(1e-4, 1.159), (1e-3, 2.103), (0.01, 5.953), (0.05, 13.34), (0.1, 19.16), (0.25, 32.01), (0.75, 71.18), (0.99, 98.56)],
+    [(1e-4, 1.159), (0.001, 2.103), (0.01, 5.953), (0.05, 13.34), (0.1, 19.16), (0.25, 32.01), (0.75, 71.18)],
 )
 def test_optimal_norm_equals_the_scalar_minimiser(p: float, z: float) -> None:
     found = float(optimal_norm(torch.tensor([p]), TARGET))

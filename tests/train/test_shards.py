@@ -30,7 +30,9 @@ def write_shard(path: Path, records: list[tuple[str, dict[str, bytes]]]) -> Path
 
 
 def test_open_faces_of_good_shards_keeps_order_labels_and_colour(tmp_path: Path) -> None:
-    first = write_shard(tmp_path / "a.tar.gz", [("x", {"webp": picture(10), "cls": b"5"}), ("y", {"webp": picture(20)})])
+    first = write_shard(
+        tmp_path / "a.tar.gz", [("x", {"webp": picture(10), "cls": b"5"}), ("y", {"webp": picture(20)})]
+    )
     second = write_shard(tmp_path / "b.tar.gz", [("x", {"cls": b"0\n", "webp": picture(30)})])
     faces = open_faces([first, second], tmp_path / "cache")
     assert faces.labels.tolist() == [5, UNLABELLED, 0]

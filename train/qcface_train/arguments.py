@@ -162,7 +162,8 @@ class Recipe:
         Raises
         ------
         RecipeError
-            If the file cannot be read or is not YAML, a key is unknown, or a value is of the wrong type or contradicts another.
+            If the file cannot be read or is not YAML, a key is unknown, or a value is of the wrong type or contradicts
+            another.
         """
         import yaml
 

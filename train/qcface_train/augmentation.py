@@ -58,7 +58,7 @@ def _shift(crop: Crop, rng: np.random.Generator) -> Crop:
     """Turn, zoom and move a little: what an imperfect landmark finder does."""
     side = crop.shape[0]
     turn, zoom = rng.normal(0, 4), math.exp(rng.normal(0, 0.05))
-    matrix = cv2.getRotationMatrix2D(((side - 1) / 2, (side - 1) / 2), turn, zoom)
+    matrix = np.asarray(cv2.getRotationMatrix2D(((side - 1) / 2, (side - 1) / 2), turn, zoom), np.float64)
     matrix[:, 2] += rng.normal(0, side * 0.018, 2)
     warped = cv2.warpAffine(crop, matrix, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(warped, np.uint8)
@@ -78,7 +78,7 @@ def _recolour(crop: Crop, rng: np.random.Generator) -> Crop:
 
 def _between(mild: float, strong: float, strength: float) -> float:
     """Go from `mild` to `strong` in equal ratios as strength goes from 0 to 1."""
-    return mild * (strong / mild) ** strength
+    return float(mild * (strong / mild) ** strength)
 
 
 def _occlude(crop: Crop, strength: float, rng: np.random.Generator) -> Crop:
@@ -98,12 +98,12 @@ def _occlude(crop: Crop, strength: float, rng: np.random.Generator) -> Crop:
         cv2.ellipse(covered, centre, axes, 0, 0, 360, colour, -1)
     else:
         covered[y : y + height, x : x + width] = rng.integers(0, 256, 3, np.uint8)
-    return covered
+    return np.asarray(covered, np.uint8)
 
 
 def _with_noise(values: NDArray[np.float32], sigma: float, rng: np.random.Generator) -> Crop:
     noisy = values + np.float32(sigma) * rng.standard_normal(values.shape, dtype=np.float32)
-    return np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(noisy), 0, 255), np.uint8)
 
 
 def _darken(crop: Crop, strength: float, rng: np.random.Generator) -> Crop:
@@ -141,7 +141,8 @@ def _add_noise(crop: Crop, strength: float, rng: np.random.Generator) -> Crop:
 def _compress(crop: Crop, strength: float, rng: np.random.Generator) -> Crop:
     quality = round(_between(85.0, 4.0, strength))
     _, data = cv2.imencode(".jpg", crop[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[:, :, ::-1])
+    decoded = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
+    return np.ascontiguousarray(decoded[:, :, ::-1])
 
 
 DAMAGES: Mapping[str, Callable[[Crop, float, np.random.Generator], Crop]] = MappingProxyType(
@@ -155,6 +156,6 @@ DAMAGES: Mapping[str, Callable[[Crop, float, np.random.Generator], Crop]] = Mapp
         "jpeg": _compress,
     }
 )
-"""The kinds of damage, in the order in which they happen to a picture; each takes crop, strength 0 to 1 and generator."""
+"""Kinds of damage, in the order in which they happen to a picture; each takes crop, strength 0 to 1 and generator."""
 
 _DAMAGE_LIST = tuple(DAMAGES.values())

@@ -1,8 +1,8 @@
 """The edge backbone: a plain residual network of 3x3 convolutions and ReLU, made for CPUs and INT8.
 
-Plain convolutions with ReLU train and run about twice as fast on a CPU as depthwise ones with PReLU, which is also what slows
-quantised networks. The last batch norm has a learnable gain: with a fixed one the length of the embedding cannot reach
-`ua` (about 22.6 = sqrt(512) would be all there is) and the norm loss has nothing to move.
+Plain convolutions with ReLU train and run about twice as fast on a CPU as depthwise ones with PReLU, which is also what
+slows quantised networks. The last batch norm has a learnable gain: with a fixed one the length of the embedding cannot
+reach `ua` (about 22.6 = sqrt(512) would be all there is) and the norm loss has nothing to move.
 """
 
 from __future__ import annotations

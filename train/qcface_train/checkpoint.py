@@ -47,7 +47,9 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise CheckpointError(f"no checkpoint at {path}; start a run first, or give another folder") from error
     except Exception as error:
-        raise CheckpointError(f"checkpoint {path} cannot be read ({error}); it is damaged or not a checkpoint") from error
+        raise CheckpointError(
+            f"checkpoint {path} cannot be read ({error}); it is damaged or not a checkpoint"
+        ) from error
     if not isinstance(content, dict) or "model" not in content or "step" not in content:
         raise CheckpointError(f"{path} is not a checkpoint of this package")
     return content

@@ -1,4 +1,4 @@
-"""What the loop is fed: identities split into training and held-out ones, and batches that are pure functions of the step.
+"""What the loop is fed: identities split into training and held-out ones, and batches that depend on the step alone.
 
 A batch depends on the seed and its number only. Nothing about the data has to be saved for an exact resume, and threads
 may prepare batches ahead without changing them.
@@ -50,7 +50,9 @@ class Batch:
     """(B, D) float32, the teacher's unit embedding; (B, 0) without a teacher."""
 
 
-def split_identities(labels: NDArray[np.int64], held_out: int, seed: int, smallest: int = 4, largest: int = 40) -> Split:
+def split_identities(
+    labels: NDArray[np.int64], held_out: int, seed: int, smallest: int = 4, largest: int = 40
+) -> Split:
     """Hold out whole identities, chosen by seed among those with `smallest` to `largest` pictures.
 
     Raises
@@ -62,7 +64,8 @@ def split_identities(labels: NDArray[np.int64], held_out: int, seed: int, smalle
     able = names[(counts >= smallest) & (counts <= largest)]
     if len(able) < held_out:
         raise DataError(
-            f"cannot hold out {held_out} identities: only {len(able)} have {smallest} to {largest} pictures; lower held_out"
+            f"cannot hold out {held_out} identities: only {len(able)} have {smallest} to {largest} pictures; "
+            "lower held_out"
         )
     kept_out = np.random.default_rng([seed, 1]).choice(able, held_out, replace=False)
     is_out = np.isin(labels, kept_out)
@@ -88,9 +91,7 @@ class BatchMaker:
         Pictures of a batch; seed of order and augmentation.
     """
 
-    def __init__(
-        self, faces: FaceSet, split: Split, targets: NDArray[np.float32] | None, size: int, seed: int
-    ) -> None:
+    def __init__(self, faces: FaceSet, split: Split, targets: NDArray[np.float32] | None, size: int, seed: int) -> None:
         if len(split.train_rows) < size:
             raise DataError(f"batch size {size} exceeds the {len(split.train_rows)} training pictures; lower it")
         self.faces, self.split, self.size, self.seed = faces, split, size, seed
@@ -127,7 +128,9 @@ def to_network_input(pictures: NDArray[np.uint8]) -> Tensor:
     return torch.from_numpy(pictures).permute(0, 3, 1, 2).float().sub_(127.5).div_(127.5)
 
 
-def ahead(make: Callable[[int], Batch], first: int, last: Callable[[], int], depth: int = 3) -> Iterator[tuple[int, Batch]]:
+def ahead(
+    make: Callable[[int], Batch], first: int, last: Callable[[], int], depth: int = 3
+) -> Iterator[tuple[int, Batch]]:
     """Yield (step, batch) from `first` while step < last(), prepared `depth` ahead by one thread.
 
     One thread is enough: the pixels cost about a tenth of a training step, and OpenCV lets go of Python's lock.

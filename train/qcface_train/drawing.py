@@ -1,7 +1,7 @@
 """Drawn faces: people made of ellipses, for trying the training without any photograph.
 
-Each identity has its own colours and proportions; each picture of it moves a little. Enough for a loss to fall and for a
-resume to be tested, and for nothing else.
+Each identity has its own colours and proportions; each picture of it moves a little. Enough for a loss to fall and for
+a resume to be tested, and for nothing else.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class _Person:
 
 
 def draw_faces(identities: int, pictures: int, seed: int) -> FaceSet:
-    """Draw `pictures` pictures of each of `identities` people; the order is mixed, the labels are 0 to identities - 1."""
+    """Draw `pictures` pictures of each of `identities` people, in mixed order; labels are 0 to identities - 1."""
     rng = np.random.default_rng([seed, 7])
     people = [_invent(rng) for _ in range(identities)]
     labels = rng.permutation(np.repeat(np.arange(identities, dtype=np.int64), pictures))

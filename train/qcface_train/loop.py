@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from qcface_train.arguments import Recipe
@@ -68,14 +68,12 @@ class Trainer:
         For checkpoint, log and control file; not inside the source tree.
     """
 
-    def __init__(
-        self, recipe: Recipe, faces: FaceSet, split: Split, targets: np.ndarray | None, folder: Path
-    ) -> None:
+    def __init__(self, recipe: Recipe, faces: FaceSet, split: Split, targets: np.ndarray | None, folder: Path) -> None:
         self.recipe, self.faces, self.split, self.folder = recipe, faces, split, folder
         torch.manual_seed(recipe.data.seed)
         torch.set_num_threads(recipe.run.threads)
         self.model = EdgeNet(recipe.model.widths, recipe.model.blocks, recipe.model.neck)
-        self.model.to(memory_format=torch.channels_last)
+        self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.model).requires_grad_(False).eval()
         self.head = CosineHead(split.class_count, self.model.final_bn.num_features)
         if targets is not None:
@@ -94,7 +92,7 @@ class Trainer:
         gain = list(self.model.final_bn.parameters())
         gain_ids = {id(parameter) for parameter in gain}
         body = [parameter for parameter in self.model.parameters() if id(parameter) not in gain_ids]
-        groups = [
+        groups: list[dict[str, Any]] = [
             {"params": [p for p in body if p.ndim > 1], "weight_decay": self.recipe.run.weight_decay},
             {"params": [p for p in body if p.ndim <= 1]},
             {"params": list(self.head.parameters())},
@@ -132,8 +130,8 @@ class Trainer:
             self._start_norm_phase(batch)
         self.model.train()
         if self.norm_started_at >= 0:
-            # With batch statistics an outlying face is scaled down by its own weight in the batch, its true norm is never
-            # seen, and in evaluation mode it is enormous. With running statistics the loss sees what inference will see.
+            # With batch statistics an outlying face is scaled down by its own weight in the batch: its true norm is
+            # never seen, and is enormous in evaluation mode. With running ones the loss sees what inference will see.
             self.model.final_bn.eval()
         with torch.autocast("cpu", torch.bfloat16):
             embeddings = self.model(batch.images)
@@ -149,7 +147,7 @@ class Trainer:
         for group, lr in zip(self.optimiser.param_groups, (rate, rate, rate, gain_rate), strict=True):
             group["lr"] = lr
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         clipped = nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.run.clip)
         self.optimiser.step()
         self._update_average()
@@ -269,7 +267,9 @@ class Trainer:
         except (ValueError, AttributeError, TypeError) as error:
             _LOG.warning("control.json is ignored: %s", error)
 
-    def fit(self, minutes: float | None = None, *, shown: bool = True, on_step: Callable[[], None] | None = None) -> None:
+    def fit(
+        self, minutes: float | None = None, *, shown: bool = True, on_step: Callable[[], None] | None = None
+    ) -> None:
         """Train to the end of the plan, or so long that the run ends after `minutes`.
 
         Writes ``log.jsonl`` (every step's figures), ``checkpoint.pt`` and evaluations on the held-out identities.
@@ -292,7 +292,8 @@ class Trainer:
                 log.write(json.dumps({"step": self.step, "seconds": round(self.seconds, 1), **rounded}) + "\n")
                 bar.update(1)
                 bar.set_postfix_str(
-                    f"{rate:.0f} img/s " + " ".join(f"{n}={figures[n]:.3g}" for n in _SHOWN if n in figures), refresh=False
+                    f"{rate:.0f} img/s " + " ".join(f"{n}={figures[n]:.3g}" for n in _SHOWN if n in figures),
+                    refresh=False,
                 )
                 self.read_control()
                 if clock.is_replanning_due(self.step):
@@ -364,7 +365,7 @@ class _Clock:
         return early or time.monotonic() - self._planned_at > _REPLAN_SECONDS
 
     def plan_steps(self, step: int) -> int:
-        """Return the step at which the budget will be used up, from the pace since the last plan and of the whole run."""
+        """Return the step at which the budget will be used up, from the pace since the last plan and of the run."""
         now = time.monotonic()
         recent = (step - self._mark_step) / max(self._active - self._mark_active, 1e-9)
         whole = (step - self._first) / max(self._active, 1e-9)

@@ -1,8 +1,8 @@
 """QCFace's norm loss: the length z of an embedding is drawn to an optimum that depends on how recognizable the face is.
 
-Pure functions of arXiv 2510.15289, in the numbering-free form of the paper's code, with its faults put right: everything is
-per sample (p and z are both (N,)), p comes from the un-margined full softmax at full scale, nothing but z carries a
-gradient, and the loss is written ``B (z - z*)^2 / z``, which cannot cancel and cannot be negative.
+Pure functions after arXiv 2510.15289, without the faults of its code: everything is per sample (p and z are both (N,)),
+p comes from the un-margined full softmax, nothing but z carries a gradient, and the loss is written
+``B (z - z*)^2 / z``, which cannot cancel and cannot be negative.
 """
 
 from __future__ import annotations
@@ -104,7 +104,8 @@ def norm_loss(z: Tensor, p: Tensor, target: NormTarget) -> Tensor:
     Raises
     ------
     ValueError
-        If z and p are not both (N,). (One of them as (N, 1) would broadcast to (N, N) and pull all samples to one norm.)
+        If z and p are not both (N,). (One of them as (N, 1) would broadcast to (N, N) and pull all samples to one
+        norm.)
     """
     if z.ndim != 1 or p.shape != z.shape:
         raise ValueError(f"z and p must both have shape (N,), got {tuple(z.shape)} and {tuple(p.shape)}")

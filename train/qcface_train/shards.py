@@ -1,7 +1,7 @@
 """Tar shards of face crops, read once into a memory-mapped cache of pixels outside the source tree.
 
-A training run sees every picture many times; decoding it once and mapping 37 KB of pixels costs less than a WebP decoder
-beside two busy cores. The cache's name holds a hash of the shards, so other shards never meet an old cache.
+A training run sees every picture many times; decoding it once and mapping 37 KB of pixels costs less than a WebP
+decoder beside two busy cores. The cache's name holds a hash of the shards, so other shards never meet an old cache.
 """
 
 from __future__ import annotations

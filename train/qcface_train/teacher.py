@@ -1,9 +1,9 @@
 """Teacher networks, and their embeddings of every clean picture, computed once.
 
-The student's 512 numbers are drawn straight to the first teacher's 512 (both are compared by cosine, so no projection is
+The student's 512 numbers are drawn straight to the teacher's 512 (both are compared by cosine, so no projection is
 needed). The target is the teacher on the *clean* picture, averaged with its mirror image, also where the student sees a
-damaged one: a damaged face must still point to its person, and how far it fails is what recognizability measures. Computed
-once, it leaves the machine's time to the student.
+damaged one: a damaged face must still point to its person, and how far it fails is what recognizability measures.
+Computed once, it leaves the machine's time to the student.
 """
 
 from __future__ import annotations

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from qcface_sdk.evaluation.ladder import KINDS, LADDER_SEED, climb
 from torch import nn
 
+from qcface_sdk.evaluation.ladder import KINDS, LADDER_SEED, climb
 from qcface_train.data import to_network_input
 
 Floats = NDArray[np.float32]
@@ -51,7 +51,7 @@ def embed(model: nn.Module, pictures: NDArray[np.uint8], batch: int = 64) -> Flo
 def validate(
     model: nn.Module, pictures: NDArray[np.uint8], labels: NDArray[np.int64], ladder_faces: int = 0
 ) -> Validation:
-    """Measure a network on labelled crops (RGB); the ladder is climbed with the first picture of `ladder_faces` people."""
+    """Measure a network on labelled RGB crops; `ladder_faces` people climb the ladder with their first picture."""
     raw = embed(model, pictures)
     norms = np.linalg.norm(raw, axis=1)
     accuracy, tar = _pair_figures(raw / norms[:, None], labels)
