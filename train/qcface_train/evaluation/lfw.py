@@ -17,7 +17,7 @@ _SIDE = 112
 
 
 @dataclass(frozen=True, slots=True)
-class FaceSet:
+class VerificationSet:
     """Labelled aligned faces in memory, with the verification pairs if the set defines any."""
 
     names: tuple[str, ...]
@@ -34,7 +34,7 @@ class FaceSet:
     """Equal consecutive parts of `pairs`; 0 without a pairs file."""
 
 
-def read_lfw(path: Path) -> FaceSet:
+def read_lfw(path: Path) -> VerificationSet:
     """Read LFW from a folder or a tar.
 
     Parameters
@@ -65,7 +65,7 @@ def read_lfw(path: Path) -> FaceSet:
         raise ImageReadError(f"{path} holds no pictures named Name/Name_0001.webp; pass the tar or its folder")
     pairs_file = (path.parent if path.is_file() else path) / "pairs.txt"
     pairs, same, folds = read_pairs(pairs_file, names) if pairs_file.is_file() else _NO_PAIRS
-    return FaceSet(tuple(names), np.stack(crops), np.array(subjects), pairs, same, folds)
+    return VerificationSet(tuple(names), np.stack(crops), np.array(subjects), pairs, same, folds)
 
 
 _NO_PAIRS = (np.empty((0, 2), np.int64), np.empty(0, np.bool_), 0)
