@@ -1,0 +1,222 @@
+"""The measuring protocol: from embeddings of a labelled set to every figure of the report, as plain JSON values.
+
+Nothing here names or shows a person; the figures are counts, rates and percentiles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qcface_sdk.errors import InputError
+from qcface_sdk.evaluation import (
+    KINDS,
+    LADDER_SEED,
+    LEVELS,
+    EdcCurve,
+    PairScores,
+    QualityMapping,
+    bootstrap_factor,
+    bootstrap_mean,
+    calibrate_scores,
+    climb,
+    evaluate_folds,
+    fit_quality,
+    ladder_correlation,
+    operate,
+    pair_quality,
+    partial_areas,
+    percentile_interval,
+    score_pairs,
+    threshold_at_fnmr,
+    trace_edc,
+)
+from qcface_train.evaluation.lfw import VerificationSet
+
+QUALITY_FMR = 1e-4
+"""False match rate at which quality and rejection are judged."""
+
+REJECTED_SHARE = 0.1
+"""Share of the genuine comparisons rejected for the headline factor."""
+
+_PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
+_PLOT_POINTS = 200
+
+Embed = Callable[[NDArray[np.uint8], str], NDArray[np.float32]]
+Figures = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class LadderScores:
+    """Magnitudes and similarities of some faces on every rung of every kind of damage."""
+
+    magnitudes: dict[str, NDArray[np.float64]]
+    """By kind: (F, LEVELS + 1), the clean rung first."""
+    similarities: dict[str, NDArray[np.float64]]
+    """By kind: (F, LEVELS + 1), with a clean other picture of the same person."""
+    mate_magnitudes: NDArray[np.float64]
+    """(F,), magnitude of that other picture."""
+
+
+def measure_folds(embeddings: NDArray[np.float32], faces: VerificationSet) -> Figures:
+    """Return the accuracy over the set's own folds."""
+    result = evaluate_folds(score_pairs(embeddings, faces.pairs), faces.same, folds=faces.folds)
+    return {
+        "accuracy": result.mean,
+        "std": result.std,
+        "accuracies": list(result.accuracies),
+        "thresholds": list(result.thresholds),
+    }
+
+
+def measure_rates(scores: PairScores, *, replicates: int) -> list[Figures]:
+    """Return threshold, false non-match rate and their intervals at each false match rate, over all pairs."""
+    rows = calibrate_scores(scores, replicates=replicates)
+    return [{**row.to_dict(), "fnmr_interval": list(row.fnmr_interval), "tar": 1 - row.fnmr} for row in rows]
+
+
+def plot_rates(scores: PairScores) -> Figures:
+    """Return the curve of false non-match over false match rate and the score distributions, for plots."""
+    floor = 1.0 / scores.impostor_count
+    fmrs = np.geomspace(floor, min(0.02, 0.9 * scores.largest_fmr), 60)
+    genuine, edges = np.histogram(scores.genuine, bins=100, range=(-1, 1))
+    impostor = scores.histogram.reshape(100, -1).sum(axis=1)
+    return {
+        "fmr": fmrs.tolist(),
+        "fnmr": [operate(scores, float(fmr)).fnmr for fmr in fmrs],
+        "similarity": ((edges[1:] + edges[:-1]) / 2).tolist(),
+        "genuine": (genuine / genuine.sum()).tolist(),
+        "impostor": (impostor / impostor.sum()).tolist(),
+    }
+
+
+def climb_ladder(embed: Embed, faces: VerificationSet, embeddings: NDArray[np.float32], count: int) -> LadderScores:
+    """Damage one picture each of `count` people, spread evenly over those with two pictures, in every way.
+
+    Face number i of this choice is damaged with seed ``LADDER_SEED + i``.
+    """
+    probes, mates = choose_ladder_faces(faces.subjects, count)
+    clean = embeddings[probes]
+    mate = embeddings[mates] / np.linalg.norm(embeddings[mates], axis=1, keepdims=True)
+    magnitudes, similarities = {}, {}
+    for kind in KINDS:
+        rungs = [climb(faces.crops[row], kind, seed=LADDER_SEED + i)[1:] for i, row in enumerate(probes)]
+        damaged = embed(np.concatenate(rungs), f"ladder, {kind}").reshape(len(probes), LEVELS, -1)
+        ladder = np.concatenate([clean[:, None], damaged], axis=1).astype(np.float64)  # (F, LEVELS + 1, D)
+        magnitudes[kind] = np.linalg.norm(ladder, axis=2)
+        similarities[kind] = np.einsum("fld,fd->fl", ladder, mate) / magnitudes[kind]
+    return LadderScores(magnitudes, similarities, np.linalg.norm(embeddings[mates].astype(np.float64), axis=1))
+
+
+def choose_ladder_faces(subjects: NDArray[Any], count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the first and the second picture of `count` people, spread evenly over those who have two."""
+    _, first, which, pictures = np.unique(subjects, return_index=True, return_inverse=True, return_counts=True)
+    several = np.flatnonzero(pictures > 1)
+    chosen = several[np.linspace(0, len(several) - 1, min(count, len(several))).astype(np.int64)]
+    second = [int(np.flatnonzero(which.reshape(-1) == person)[1]) for person in chosen]
+    return first[chosen].astype(np.int64), np.array(second, dtype=np.int64)
+
+
+def measure_ladder(ladder: LadderScores, threshold: float) -> Figures:
+    """Return how magnitude follows each kind of damage, and how recognition fails beside it."""
+    figures: Figures = {}
+    for kind, magnitudes in ladder.magnitudes.items():
+        result = ladder_correlation(magnitudes, range(LEVELS + 1))
+        quartiles = np.percentile(magnitudes, [25, 50, 75], axis=0)
+        figures[kind] = {
+            "spearman": result.mean,
+            "interval": list(bootstrap_mean(result.per_face, np.arange(len(result.per_face)))),
+            "monotone_share": result.monotone_share,
+            "magnitude_quartiles": quartiles.tolist(),
+            "fnmr": (ladder.similarities[kind] < threshold).mean(axis=0).tolist(),
+        }
+    return figures
+
+
+def measure_magnitude(magnitude: NDArray[np.float64], ladder: LadderScores, la: float, ua: float) -> Figures:
+    """Return how far magnitudes spread over the range the training aimed at, clean and with the ladder."""
+    everything = np.concatenate([magnitude, *(rungs[:, 1:].ravel() for rungs in ladder.magnitudes.values())])
+    figures: Figures = {"la": la, "ua": ua}
+    for name, values in (("clean", magnitude), ("with_ladder", everything)):
+        low, high = np.percentile(values, [5, 95])
+        figures[name] = {
+            "faces": len(values),
+            "percentiles": {str(p): float(np.percentile(values, p)) for p in _PERCENTILES},
+            "below_la": float(np.mean(values < la)),
+            "above_ua": float(np.mean(values > ua)),
+            "span_share": float((np.clip(high, la, ua) - np.clip(low, la, ua)) / (ua - la)),
+        }
+    return figures
+
+
+def measure_rejection(scores: PairScores, qualities: Mapping[str, NDArray[np.float64]], *, replicates: int) -> Figures:
+    """Return what rejecting by each quality measure does to the false non-match rate; the first is the one judged."""
+    judged, *peers = qualities
+    at = operate(scores, QUALITY_FMR)
+    starts = {
+        f"FMR {QUALITY_FMR:g}": at.threshold,
+        "FMR 0.001": operate(scores, 1e-3).threshold,
+        "FNMR 1 %": threshold_at_fnmr(scores.genuine, 0.01),
+        "FNMR 5 %": threshold_at_fnmr(scores.genuine, 0.05),
+    }
+    drawn = bootstrap_factor(scores, qualities, QUALITY_FMR, share=REJECTED_SHARE, replicates=replicates)
+    measures: Figures = {}
+    for name, values in qualities.items():
+        quality = pair_quality(values, scores.genuine_pairs)
+        curves = {start: trace_edc(scores.genuine, quality, threshold) for start, threshold in starts.items()}
+        main = curves[f"FMR {QUALITY_FMR:g}"]
+        measures[name] = {
+            "factor": main.factor_at(REJECTED_SHARE) if at.fnmr else None,
+            "interval": _interval(drawn[name]),
+            "excess_areas": {start: partial_areas(curve) for start, curve in curves.items()},
+            "curve": _thin(main),
+        }
+    return {
+        "fmr": QUALITY_FMR,
+        "share": REJECTED_SHARE,
+        "fnmr": at.fnmr,
+        "judged": judged,
+        "measures": measures,
+        "differences": {
+            name: {
+                "value": measures[judged]["factor"] - measures[name]["factor"] if at.fnmr else None,
+                "interval": _interval(drawn[judged] - drawn[name]),
+            }
+            for name in peers
+        },
+    }
+
+
+def _interval(samples: NDArray[np.float64]) -> list[float] | None:
+    """Return the bootstrap interval, or None where too many resamples had no error to reject."""
+    try:
+        return list(percentile_interval(samples))
+    except InputError:
+        return None
+
+
+def _thin(curve: EdcCurve) -> dict[str, list[float]]:
+    shares = np.linspace(0, 0.95, _PLOT_POINTS)
+    return {"rejected": shares.tolist(), "fnmr": [curve.fnmr_at(float(share)) for share in shares]}
+
+
+def fit_mapping(
+    scores: PairScores,
+    magnitude: NDArray[np.float64],
+    ladder: LadderScores,
+    *,
+    la: float,
+    ua: float,
+) -> QualityMapping:
+    """Fit the quality of 0 to 100 to all clean genuine pairs and to the damaged faces against a clean picture."""
+    worse = [pair_quality(magnitude, scores.genuine_pairs)]
+    similarity = [scores.genuine.astype(np.float64)]
+    for kind, rungs in ladder.magnitudes.items():
+        worse.append(np.minimum(rungs[:, 1:], ladder.mate_magnitudes[:, None]).ravel())
+        similarity.append(ladder.similarities[kind][:, 1:].ravel())
+    threshold = operate(scores, QUALITY_FMR).threshold
+    return fit_quality(np.concatenate(worse), np.concatenate(similarity), threshold, la=la, ua=ua)
