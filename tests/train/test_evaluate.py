@@ -1,0 +1,136 @@
+"""The evaluation script from end to end, on drawn faces with a network made on the spot, and on LFW where it is."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import json
+import os
+import sys
+import tarfile
+from pathlib import Path
+from types import ModuleType
+
+import cv2
+import numpy as np
+import pytest
+
+from qcface_sdk.evaluation import evaluate_folds, operate, score_all_pairs, score_pairs
+from qcface_sdk.manifest import QualityMap, ThresholdRow
+from qcface_sdk.strict_json import decode
+from qcface_train.evaluation.lfw import read_lfw
+from qcface_train.evaluation.recognizer import Recognizer
+from tiny_models import tiny_recognizer
+
+PEOPLE, PICTURES = 30, 4
+
+
+@pytest.fixture(scope="module")
+def script() -> ModuleType:
+    path = Path(__file__).resolve().parents[2] / "train" / "evaluate.py"
+    spec = importlib.util.spec_from_file_location("evaluate_script", path)
+    module = importlib.util.module_from_spec(spec)
+    before = list(sys.path)
+    spec.loader.exec_module(module)
+    sys.path[:] = before
+    return module
+
+
+@pytest.fixture(scope="module")
+def drawn_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tar of 30 people, each a smooth random pattern, in four pictures of unequal contrast."""
+    rng = np.random.default_rng(7)
+    folder = tmp_path_factory.mktemp("drawn")
+    with tarfile.open(folder / "drawn.tar", "w") as tar:
+        for person in range(PEOPLE):
+            pattern = cv2.resize(rng.normal(0, 60, (9, 9, 3)), (112, 112), interpolation=cv2.INTER_CUBIC)
+            for number in range(1, PICTURES + 1):
+                other = cv2.resize(rng.normal(0, 12, (20, 20, 3)), (112, 112), interpolation=cv2.INTER_CUBIC)
+                crop = 127 + pattern * rng.uniform(0.05, 1.2) + other
+                data = cv2.imencode(".png", np.clip(crop, 0, 255).astype(np.uint8))[1].tobytes()
+                member = tarfile.TarInfo(f"P{person:02d}/P{person:02d}_{number:04d}.png")
+                member.size = len(data)
+                tar.addfile(member, io.BytesIO(data))
+    lines = ["2\t15"]
+    for fold in range(2):
+        people = range(15 * fold, 15 * fold + 15)
+        lines += [f"P{person:02d}\t1\t2" for person in people]
+        lines += [f"P{person:02d}\t1\tP{(person + 1) % PEOPLE:02d}\t2" for person in people]
+    (folder / "pairs.txt").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("model") / "recognizer.onnx"
+    path.write_bytes(tiny_recognizer())
+    return path
+
+
+@pytest.fixture(scope="module")
+def report(script: ModuleType, model: Path, drawn_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("report")
+    options = ["--ladder-faces", "2", "--replicates", "40", "--retry-fnmr", "0.5", "--data-name", "drawn faces"]
+    paths = ["--model", str(model), "--lfw", str(drawn_set), "--output", str(output)]
+    assert script.main([*paths, *options, "--thresholds", str(output / "rows.json")]) == 0
+    return output
+
+
+def test_main_drawn_faces_reports_what_the_library_measures(report: Path, model: Path, drawn_set: Path) -> None:
+    figures = json.loads((report / "evaluation.json").read_text())
+    faces = read_lfw(drawn_set)
+    embeddings = Recognizer(model).embed(faces.crops)
+    folds = evaluate_folds(score_pairs(embeddings, faces.pairs), faces.same, folds=2)
+    assert figures["folds"]["accuracy"] == pytest.approx(folds.mean)
+    scores = score_all_pairs(embeddings, faces.subjects, tail=0.5)
+    for row in figures["rates"]:
+        at = operate(scores, row["fmr"])
+        assert row["threshold"] == pytest.approx(at.threshold, abs=1e-6)
+        assert row["fnmr"] == pytest.approx(at.fnmr)
+    assert figures["data"] == {"name": "drawn faces", "faces": PEOPLE * PICTURES, "subjects": PEOPLE}
+    assert set(figures["ladder"]) == {"blur", "size", "noise", "dark", "jpeg", "motion", "occlusion"}
+
+
+def test_main_report_page_is_one_file_without_names_or_links(report: Path) -> None:
+    page = (report / "report.html").read_text()
+    assert page.count("<svg") == 6
+    assert "http" not in page
+    assert "<script" not in page
+    assert "P07" not in page + (report / "evaluation.json").read_text()
+
+
+def test_main_manifest_parts_are_accepted_by_the_manifest(report: Path) -> None:
+    rows = json.loads((report / "thresholds.json").read_text())
+    assert rows == json.loads((report / "rows.json").read_text())
+    decoded = [decode(ThresholdRow, row, "thresholds") for row in rows["thresholds"]]
+    assert {(row.artifact, row.runtime) for row in decoded} == {("recognizer-fp32", "onnxruntime")}
+    assert "drawn faces" in decoded[0].origin
+    quality = decode(QualityMap, json.loads((report / "quality.json").read_text()), "quality")
+    assert quality.retry_below == pytest.approx(50.0)
+    assert "drawn faces" in quality.origin
+
+
+def test_main_missing_model_or_data_exits_with_one_and_a_sentence(
+    script: ModuleType, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = ["--output", str(tmp_path / "report")]
+    assert script.main(["--model", str(tmp_path / "no.onnx"), "--lfw", str(tmp_path), *output]) == 1
+    assert "no pictures" in capsys.readouterr().err
+    assert script.main(["--model", str(model), "--lfw", str(tmp_path / "none"), *output]) == 1
+    assert "does not exist" in capsys.readouterr().err
+    assert not (tmp_path / "report").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not os.environ.get("QCFACE_REFERENCE"), reason="runs a network over LFW; set QCFACE_REFERENCE=1")
+def test_library_published_teacher_on_lfw_gives_its_reference_figures(data_dir: Path) -> None:
+    """EdgeFace-XS on the stored crops, against the figures stated beside the data."""
+    faces = read_lfw(data_dir / "lfw")
+    embeddings = Recognizer(data_dir / "teachers" / "edgeface_xs_fp16w.onnx").embed(faces.crops)
+    folds = evaluate_folds(score_pairs(embeddings, faces.pairs), faces.same)
+    assert (round(100 * folds.mean, 2), round(100 * folds.std, 2)) == (99.55, 0.28)
+    scores = score_all_pairs(embeddings, faces.subjects)
+    assert (len(scores.genuine), scores.impostor_count) == (8101, 29_640_749)
+    rates = [operate(scores, fmr) for fmr in (1e-3, 1e-4, 1e-5, 1e-6)]
+    found = [(round(100 * at.tmr, 2), round(at.threshold, 3)) for at in rates]
+    assert found == [(99.37, 0.259), (98.84, 0.324), (97.15, 0.388), (87.57, 0.500)]

@@ -1,0 +1,194 @@
+"""One evaluation from end to end: run the network, measure, write the report and what a bundle's manifest takes."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qcface_sdk.errors import InputError
+from qcface_sdk.evaluation import PairScores, QualityMapping, score_all_pairs
+from qcface_train.evaluation import protocol
+from qcface_train.evaluation.lfw import VerificationSet, read_lfw
+from qcface_train.evaluation.recognizer import PEERS, Recognizer, measure_peer
+from qcface_train.evaluation.report import render_page
+
+Figures = dict[str, Any]
+
+# Twice the largest false match rate of the table, with room for the bootstrap.
+_TAIL = 0.025
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What to evaluate, and how thoroughly."""
+
+    model: Path
+    """ONNX file or bundle."""
+    lfw: Path
+    """Tar or folder of the verification set."""
+    data_name: str = "LFW"
+    """What the set is called in the report and in the origin texts."""
+    backend: str = "auto"
+    """Runtime."""
+    precision: str = "auto"
+    """Which file of a bundle."""
+    threads: int = 1
+    """Threads of one run."""
+    ladder_faces: int = 200
+    """Faces that are damaged."""
+    replicates: int = 1000
+    """Resamples of each bootstrap."""
+    retry_fnmr: float = 0.9
+    """A face is to be taken again when its expected false non-match rate at FMR 1e-4 is above this."""
+    peers: Path | None = None
+    """Folder with other quality networks, to be judged on the same comparisons."""
+
+
+def evaluate(options: Options, command: Sequence[str] = ()) -> Figures:
+    """Run the network over the set and return all figures, as plain JSON values.
+
+    Raises
+    ------
+    QCFaceError
+        If the model or the data cannot be used.
+    """
+    faces = read_lfw(options.lfw)
+    recognizer = Recognizer(
+        options.model, backend=options.backend, precision=options.precision, threads=options.threads
+    )
+    try:
+        figures = _measure(options, recognizer, faces)
+    finally:
+        recognizer.close()
+    created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    return {"created": created, "command": list(command), **figures}
+
+
+def _measure(options: Options, recognizer: Recognizer, faces: VerificationSet) -> Figures:
+    embeddings = recognizer.embed(faces.crops, options.data_name)
+    model = {
+        "file": options.model.name,
+        "artifact": recognizer.artifact,
+        "sha256": recognizer.sha256,
+        "bytes": recognizer.bytes,
+        "dimension": embeddings.shape[1],
+        "runtime": recognizer.runtime,
+        "runtime_version": recognizer.runtime_version,
+        "milliseconds": recognizer.milliseconds,
+    }
+    data = {"name": options.data_name, "faces": len(faces.crops), "subjects": len(np.unique(faces.subjects))}
+    scores = score_all_pairs(embeddings, faces.subjects, tail=_TAIL)
+    magnitude = np.linalg.norm(embeddings.astype(np.float64), axis=1)
+    rates = protocol.measure_rates(scores, replicates=options.replicates)
+    ladder = protocol.climb_ladder(recognizer.embed, faces, embeddings, options.ladder_faces)
+    threshold = next(row["threshold"] for row in rates if row["fmr"] == protocol.QUALITY_FMR)
+    qualities = {"magnitude": magnitude, "random": np.random.default_rng(0).uniform(size=len(magnitude))}
+    if options.peers:
+        qualities |= {name: measure_peer(name, options.peers, faces.crops) for name in PEERS}
+    figures: Figures = {"model": model, "data": data}
+    if faces.folds:
+        figures["folds"] = protocol.measure_folds(embeddings, faces)
+    return figures | {
+        "rates": rates,
+        "curves": protocol.plot_rates(scores),
+        "magnitude": protocol.measure_magnitude(magnitude, ladder, recognizer.la, recognizer.ua),
+        "ladder": protocol.measure_ladder(ladder, threshold),
+        "rejection": protocol.measure_rejection(scores, qualities, replicates=options.replicates),
+        "quality": _fit_quality(options, recognizer, scores, magnitude, ladder),
+    }
+
+
+def _fit_quality(
+    options: Options,
+    recognizer: Recognizer,
+    scores: PairScores,
+    magnitude: NDArray[np.float64],
+    ladder: protocol.LadderScores,
+) -> Figures:
+    try:
+        mapping = protocol.fit_mapping(scores, magnitude, ladder, la=recognizer.la, ua=recognizer.ua)
+    except InputError as error:
+        return {"reason": str(error)}
+    return _describe_quality(options, mapping, magnitude, len(ladder.mate_magnitudes))
+
+
+def _describe_quality(
+    options: Options, mapping: QualityMapping, magnitude: NDArray[np.float64], ladder_faces: int
+) -> Figures:
+    retry_below = mapping.quality_at_fnmr(options.retry_fnmr)
+    below = float(np.mean(mapping(magnitude) < retry_below))
+    origin = (
+        f"quality = 100 x (1 - expected FNMR at FMR {protocol.QUALITY_FMR:g}, threshold {mapping.threshold:.4f}) of a "
+        f"genuine comparison whose worse face has this magnitude; isotonic fit to {mapping.comparisons} comparisons: "
+        f"all genuine pairs of {options.data_name}, and {ladder_faces} of its faces on every rung of the degradation "
+        "ladder against a clean picture of the same person; ends anchored at la (0) and ua (100)"
+    )
+    retry_origin = (
+        f"expected FNMR at FMR {protocol.QUALITY_FMR:g} above {options.retry_fnmr:g}; "
+        f"{100 * below:.1f} % of the clean faces of {options.data_name} lie below"
+    )
+    return mapping.to_dict(origin, retry_below, retry_origin)
+
+
+def threshold_rows(figures: Figures) -> list[Figures]:
+    """Return the threshold rows as the manifest holds them.
+
+    Rates of 1e-2 and below; an unsupported row says so and is never used by the SDK.
+    """
+    model, data = figures["model"], figures["data"]
+    origin = (
+        f"all pairs of {data['name']} ({data['faces']} faces of {data['subjects']} people, not trained on); interval: "
+        f"95 % bootstrap by identity; {model['runtime']} {model['runtime_version']}, file {model['sha256'][:16]}"
+    )
+    fields = ("fmr", "threshold", "interval", "impostors", "genuines", "fnmr", "supported")
+    return [
+        {
+            "artifact": model["artifact"],
+            "runtime": model["runtime"],
+            **{name: row[name] for name in fields},
+            "origin": origin,
+        }
+        for row in figures["rates"]
+    ]
+
+
+def write_reports(figures: Figures, folder: Path) -> None:
+    """Write ``evaluation.json``, ``report.html`` and the manifest's parts ``thresholds.json`` and ``quality.json``.
+
+    ``quality.json`` is left out where no quality could be fitted.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_json(folder / "evaluation.json", figures)
+    (folder / "report.html").write_text(render_page(figures), encoding="utf-8")
+    write_thresholds(figures, folder / "thresholds.json")
+    if "reason" not in figures["quality"]:
+        write_quality(figures, folder / "quality.json")
+
+
+def write_thresholds(figures: Figures, file: Path) -> None:
+    """Write the threshold rows as ``export/pack_bundle.py --thresholds`` takes them."""
+    _write_json(file, {"thresholds": threshold_rows(figures)})
+
+
+def write_quality(figures: Figures, file: Path) -> None:
+    """Write the quality entry as ``export/pack_bundle.py --quality`` takes it.
+
+    Raises
+    ------
+    InputError
+        If no quality could be fitted.
+    """
+    if "reason" in figures["quality"]:
+        raise InputError(f"there is no quality to write: {figures['quality']['reason']}")
+    _write_json(file, figures["quality"])
+
+
+def _write_json(file: Path, value: Figures) -> None:
+    file.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", encoding="utf-8")
