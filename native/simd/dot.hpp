@@ -39,12 +39,14 @@ void for_each_tile(const Row* rows, std::size_t row_count, const Probe* probes, 
                    std::size_t dim, Score* scores, std::size_t score_stride) {
     std::size_t p = 0;
     for (; p + P <= probe_count; p += P) {
+        const Probe* const asked = probes + p * dim;
+        Score* const found = scores + p * score_stride;
         std::size_t r = 0;
         for (; r + R <= row_count; r += R) {
-            Tile::template run<R, P>(rows + r * dim, probes + p * dim, dim, scores + p * score_stride + r, score_stride);
+            Tile::template run<R, P>(rows + r * dim, asked, dim, found + r, score_stride);
         }
         for (; r < row_count; ++r) {
-            Tile::template run<1, P>(rows + r * dim, probes + p * dim, dim, scores + p * score_stride + r, score_stride);
+            Tile::template run<1, P>(rows + r * dim, asked, dim, found + r, score_stride);
         }
     }
     if constexpr (P > 1) {

@@ -6,8 +6,8 @@
 namespace qcface {
 namespace {
 
-// dpbusd multiplies unsigned by signed bytes. Flipping a row's sign bits adds 128 to each of its bytes, and so 128 times
-// the probe's sum to the product, which is taken off again: exact for every int8.
+// dpbusd multiplies unsigned by signed bytes. Flipping a row's sign bits adds 128 to each of its bytes, and so 128
+// times the probe's sum to the product, which is taken off again: exact for every int8.
 template <class Dpbusd>
 struct VnniTile {
     template <std::size_t R, std::size_t P>

@@ -75,7 +75,8 @@ public:
     bool clear(int first, int last) const { return clear_at(first) && clear_at(last); }
 
     void write(int i) const {
-        const __m256 lane = _mm256_add_ps(_mm256_setr_ps(0, 1, 2, 3, 4, 5, 6, 7), _mm256_set1_ps(static_cast<float>(i)));
+        const __m256 first = _mm256_set1_ps(static_cast<float>(i));
+        const __m256 lane = _mm256_add_ps(_mm256_setr_ps(0, 1, 2, 3, 4, 5, 6, 7), first);
         const __m256 x = _mm256_add_ps(_mm256_set1_ps(line_.x), _mm256_mul_ps(lane, _mm256_set1_ps(line_.step_x)));
         const __m256 y = _mm256_add_ps(_mm256_set1_ps(line_.y), _mm256_mul_ps(lane, _mm256_set1_ps(line_.step_y)));
         const __m256 floor_x = _mm256_floor_ps(x);

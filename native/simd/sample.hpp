@@ -1,7 +1,7 @@
 // One bilinear sample in plain C++: the whole of the portable kernel, and what the others do near a picture's border.
 //
-// Included by files built for different instruction sets, so nothing here may be shared by the linker: internal linkage,
-// and no inline function of the standard library (an unoptimised build would emit std::floor once for all of them).
+// Included by files built for different instruction sets, so nothing here may be shared by the linker: internal
+// linkage, and no inline function of the standard library (an unoptimised build would emit std::floor once for all).
 #pragma once
 
 #include <math.h>

@@ -152,7 +152,10 @@ struct Frame {
     std::vector<std::uint8_t> bytes;
 
     Frame(int w, int h, int padding)
-        : width(w), height(h), stride(3 * w + padding), bytes(random_bytes<std::uint8_t>(size_t(stride) * (h - 1) + 3 * w)) {}
+        : width(w),
+          height(h),
+          stride(3 * w + padding),
+          bytes(random_bytes<std::uint8_t>(size_t(stride) * (h - 1) + 3 * w)) {}
 
     qcface::Picture picture() const { return {bytes.data(), stride, width, height}; }
 
@@ -202,7 +205,9 @@ void check_warp(const Frame& frame, int side) {
 // Weight of source coordinate `s` in output coordinate `i`, by the definition of either rule.
 double axis_weight(int i, int s, int from, int to) {
     const double ratio = static_cast<double>(from) / to;
-    if (2 * to <= from) return std::max(0.0, std::min((i + 1) * ratio, s + 1.0) - std::max(i * ratio, double(s))) / ratio;
+    if (2 * to <= from) {
+        return std::max(0.0, std::min((i + 1) * ratio, s + 1.0) - std::max(i * ratio, double(s))) / ratio;
+    }
     const double x = std::min(std::max((i + 0.5) * ratio - 0.5, 0.0), from - 1.0);
     return std::max(0.0, 1.0 - std::fabs(x - s));
 }
