@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from qcface_sdk.evaluation.correlation import spearman as rank_correlation
 from qcface_sdk.evaluation.ladder import KINDS, LADDER_SEED, climb
 from qcface_train.data import to_network_input
 
@@ -72,15 +73,9 @@ def climb_ladder(
         )
         raw = embed(model, np.ascontiguousarray(rungs[..., ::-1]))
         norms = np.linalg.norm(raw, axis=1).reshape(len(pictures), -1)  # (faces, levels + 1)
-        spearman[kind] = float(np.mean([_spearman(row) for row in norms]))
+        spearman[kind] = float(np.mean([rank_correlation(np.arange(len(row)), row) for row in norms]))
         medians[kind] = tuple(float(value) for value in np.median(norms, axis=0))
     return spearman, medians
-
-
-def _spearman(values: NDArray[np.floating]) -> float:
-    """Rank correlation of a sequence with its own order (no ties among float magnitudes are expected)."""
-    ranks = np.argsort(np.argsort(values)).astype(float)
-    return float(np.corrcoef(np.arange(len(values)), ranks)[0, 1])
 
 
 def _pair_figures(units: Floats, labels: NDArray[np.int64]) -> tuple[float, float]:
