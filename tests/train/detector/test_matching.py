@@ -86,6 +86,13 @@ def test_threshold_for_false_count_is_the_lowest_that_allows_no_more() -> None:
     assert count_false(matches, 0.31) == 1
 
 
+def test_count_false_of_a_least_size_leaves_small_ones_out() -> None:
+    matches = [match(detections([60.0, 60.0, 90.0, 90.0], [0.0, 70.0, 20.0, 95.0], scores=[0.9, 0.8]))]
+    assert count_false(matches, 0.5) == 2
+    assert count_false(matches, 0.5, 24) == 1
+    assert threshold_for_false_count(matches, 0, least=31) == pytest.approx(0.01)
+
+
 @pytest.mark.parametrize(
     ("recalls", "expected"),
     [([0.5, 0.96, 0.99, 0.97, 0.2], (20, 40)), ([0.99, 0.1, 0.96, 0.96, 0.96], (30, 50)), ([0.1] * 5, None)],

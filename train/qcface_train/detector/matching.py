@@ -27,6 +27,8 @@ class PictureMatch:
     """(N,) mean point distance / inter-ocular distance, NaN where the face was missed."""
     false_scores: Floats
     """(K,) scores of detections that meet neither a face nor an ignored box."""
+    false_sides: Floats
+    """(K,) their shorter sides, pixels."""
 
 
 def match_picture(
@@ -56,7 +58,7 @@ def match_picture(
     spared = iou_matrix(clipped, ignore).max(axis=1) > IGNORE_IOU if len(ignore) else np.zeros(len(clipped), bool)
     scores = np.full(len(boxes), np.nan, np.float32)
     errors = np.full(len(boxes), np.nan, np.float32)
-    false: list[float] = []
+    false: list[int] = []
     for index in range(len(clipped)):
         free = np.where(np.isnan(scores), overlap[index], 0.0)
         if len(free) and free.max() >= MATCH_IOU:
@@ -64,9 +66,12 @@ def match_picture(
             scores[face] = found.scores[index]
             errors[face] = landmark_error(found.points[index], points[face])
         elif not spared[index]:
-            false.append(float(found.scores[index]))
-    sides = (boxes[:, 2:] - boxes[:, :2]).min(axis=1) if len(boxes) else np.zeros(0, np.float32)
-    return PictureMatch(sides, scores, errors, np.array(false, np.float32))
+            false.append(index)
+    return PictureMatch(_sides(boxes), scores, errors, found.scores[false], _sides(found.boxes[false]))
+
+
+def _sides(boxes: Floats) -> Floats:
+    return np.asarray((boxes[:, 2:] - boxes[:, :2]).min(axis=1), np.float32)
 
 
 def landmark_error(found: Floats, wanted: Floats) -> float:
@@ -96,9 +101,9 @@ def recall_of_sizes(matches: Sequence[PictureMatch], threshold: float, least: fl
     return Counts(int((scores[chosen] >= threshold).sum()), int(chosen.sum()))
 
 
-def count_false(matches: Sequence[PictureMatch], threshold: float) -> int:
-    """Count false detections of at least `threshold`."""
-    return int(sum((match.false_scores >= threshold).sum() for match in matches))
+def count_false(matches: Sequence[PictureMatch], threshold: float, least: float = 0.0) -> int:
+    """Count false detections of at least `threshold` with a shorter side of at least `least` pixels."""
+    return int(sum(((match.false_scores >= threshold) & (match.false_sides >= least)).sum() for match in matches))
 
 
 def landmark_errors(matches: Sequence[PictureMatch], threshold: float, least: float) -> Floats:
@@ -109,11 +114,12 @@ def landmark_errors(matches: Sequence[PictureMatch], threshold: float, least: fl
     return np.concatenate(parts)
 
 
-def threshold_for_false_count(matches: Sequence[PictureMatch], allowed: int, *, step: float = 0.01) -> float:
-    """Return the lowest multiple of `step` at which at most `allowed` detections are false."""
-    false = np.concatenate([match.false_scores for match in matches])
+def threshold_for_false_count(
+    matches: Sequence[PictureMatch], allowed: int, *, least: float = 0.0, step: float = 0.01
+) -> float:
+    """Return the lowest multiple of `step` at which at most `allowed` detections of that least size are false."""
     for level in np.arange(1, round(1 / step) + 1):
-        if int((false >= level * step).sum()) <= allowed:
+        if count_false(matches, float(level * step), least) <= allowed:
             return float(level * step)
     return 1.0
 

@@ -16,12 +16,15 @@ def report_lines(figures: dict[str, Any]) -> Iterator[str]:
     """
     ours, teacher = figures["photos"]
     yield f"{'photos, stored size':28}{'ours':>10}{'teacher':>10}"
-    for key in ("threshold", "faces_24", "recall_24", "false", "landmark_median", "landmark_p90"):
+    for key in ("threshold", "faces_24", "recall_24", "false_24", "false", "landmark_median", "landmark_p90"):
         yield f"{key:28}{_number(ours[key]):>10}{_number(teacher[key]):>10}"
     if figures["steady_landmarks"]:
         yield f"{'median against consensus':28}" + "".join(f"{value:>10.4f}" for value in figures["steady_landmarks"])
     for name, row in ours["bins"].items():
         yield f"{'recall ' + name + ' px, of ' + str(row['labelled']):28}{_recall(row)}{_recall(teacher['bins'][name])}"
+    yield f"{'score threshold':28}{'recall_24, false_24, false of ours':>40}{'of the teacher':>30}"
+    for row, other in zip(ours["curve"], teacher["curve"], strict=True):
+        yield f"{row['threshold']:<28}{_point(row):>40}{_point(other):>30}"
     for name, pair in figures["damaged"].items():
         yield f"{name + ' recall_24':28}" + "".join(f"{_number(row['recall_24']):>10}" for row in pair)
         yield f"{name + ' false':28}" + "".join(f"{row['false']:>10}" for row in pair)
@@ -41,6 +44,10 @@ def report_lines(figures: dict[str, Any]) -> Iterator[str]:
 
 def _number(value: float) -> str:
     return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def _point(row: dict[str, Any]) -> str:
+    return f"{row['recall_24']:.4f} {row['false_24']:4d} {row['false']:4d}"
 
 
 def _recall(row: dict[str, int]) -> str:
