@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -68,16 +69,29 @@ class Database:
             with self.writing() as writer:
                 create_if_empty(writer)
                 check_schema(writer, self.path)
-            (mode,) = self._writer.execute("PRAGMA journal_mode = WAL").fetchone()
-            if mode != "wal":
-                raise GalleryStorageError(
-                    f"gallery {self.path} needs SQLite's write-ahead log, its file system gives {mode!r}; "
-                    "move it to a local disk"
-                )
+            self._use_log(self._writer)
             self._writer.execute("PRAGMA synchronous = FULL")
         self._reader = self._connection("mode=ro&immutable=1" if self._immutable else "mode=ro")
         with self.reading() as reader:
             check_schema(reader, self.path)
+
+    def _use_log(self, writer: sqlite3.Connection) -> None:
+        """Switch a new file to the write-ahead log; for any other this changes nothing."""
+        deadline = time.monotonic() + self._timeout
+        while True:
+            try:
+                (mode,) = writer.execute("PRAGMA journal_mode = WAL").fetchone()
+                break
+            except sqlite3.OperationalError as error:
+                # Several openers of a new file can bar each other's way, and SQLite does not wait for this lock.
+                if "locked" not in str(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
+        if mode != "wal":
+            raise GalleryStorageError(
+                f"gallery {self.path} needs SQLite's write-ahead log, its file system gives {mode!r}; "
+                "move it to a local disk"
+            )
 
     def _connection(self, query: str) -> sqlite3.Connection:
         connection = sqlite3.connect(

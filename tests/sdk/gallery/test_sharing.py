@@ -7,6 +7,7 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 
@@ -19,6 +20,7 @@ path, first, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 with Gallery.open(path, timeout=30) as gallery:
     for number in range(first, first + count):
         print(gallery.enroll(f"p{number}", person(number)).subject, flush=True)
+    sys.stdin.readline()  # stay open: whoever is to be killed is not to close in peace before
 """
 
 
@@ -31,11 +33,11 @@ def check_whole(path: object) -> None:
 def test_enroll_killed_in_the_middle_loses_nothing_acknowledged(path, child, person):
     acknowledged: list[str] = []
     for life in range(3):
-        process = child(ENROLLING, path, 1000 * life, 1000)
+        process = child(ENROLLING, path, 1000 * life, 100)
         acknowledged += [process.stdout.readline().strip() for _ in range(30 + 7 * life)]
         process.send_signal(signal.SIGKILL)
         acknowledged += process.stdout.read().split()
-        process.wait()
+        assert process.wait() == -signal.SIGKILL
     assert len(acknowledged) >= 50
     with Gallery.open(path) as gallery:
         held = set(gallery.subjects())
@@ -158,6 +160,16 @@ def test_gallery_eight_threads_with_one_object_each_agree(path, person):
     with Gallery.open(path) as gallery:
         assert len(gallery) == 40
     check_whole(path)
+
+
+def test_open_eight_threads_at_once_create_one_gallery(tmp_path):
+    for attempt in range(5):
+
+        def work(thread: int, path: Path = tmp_path / str(attempt)) -> None:
+            with Gallery.open(path, contract="qc1-same", timeout=30) as gallery:
+                assert gallery.contract == "qc1-same"
+
+        run_together(work)
 
 
 def test_identify_while_others_enrol_and_remove_is_never_wrong(path, gallery, person):
