@@ -63,7 +63,14 @@ def make_sheet(report: Report) -> Image:
         (evenly(report.group(WALK), _COLUMNS), f"{report.person} walks towards the door", ""),
         (evenly(report.group(STRANGER_WALK), _COLUMNS), f"{report.stranger} walks towards the door", ""),
     )
-    return np.vstack([_block(*block) for block in blocks])
+    drawn = [_block(*block) for block in blocks]
+    width = max(block.shape[1] for block in drawn)
+    return np.vstack([_widened(block, width) for block in drawn])
+
+
+def _widened(block: Image, width: int) -> Image:
+    """Return a block with its background continued to the right, for blocks of fewer columns."""
+    return np.pad(block, ((0, 0), (0, width - block.shape[1]), (0, 0)), mode="edge")
 
 
 def _block(shots: tuple[Shot, ...], title: str, subtitle: str) -> Image:

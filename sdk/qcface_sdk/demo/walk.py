@@ -62,8 +62,8 @@ def walk_towards_door(figure: Figure, frames: int, camera: Camera | None = None)
         blur = 3.0 + 0.9 * camera.focal / 864 * 6 / distance if number % 3 == 1 else 0.0
         if blur:
             picture = _blur_sideways(picture, min(blur, 11.0))
-        noisy = picture + rng.normal(0.0, 2.5, picture.shape)
-        image = np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
+        noise = rng.standard_normal(picture.shape, dtype=np.float32)
+        image = np.asarray(np.clip(np.rint(picture + 2.5 * noise), 0, 255), np.uint8)
         yield WalkFrame(image, float(distance), min(blur, 11.0) if blur else 0.0)
 
 
