@@ -101,7 +101,9 @@ def check_embeddings(embeddings: Any, dimension: int | None = None) -> NDArray[n
     """Return embeddings as a C-contiguous float32 array (N, D), all finite."""
     wanted = f"embeddings must be floats of shape (N, {dimension or 'D'})"
     try:
-        rows = np.ascontiguousarray(embeddings, dtype=np.float32)
+        # A float64 beyond float32 becomes infinity, which is refused below; NumPy's warning would come on top.
+        with np.errstate(over="ignore"):
+            rows = np.ascontiguousarray(embeddings, dtype=np.float32)
     except (TypeError, ValueError) as error:
         raise ShapeError(f"{wanted}, got {_describe(embeddings)}") from error
     if rows.ndim != 2 or rows.shape[1] == 0 or (dimension is not None and rows.shape[1] != dimension):

@@ -22,7 +22,6 @@
     ├── BackendUnavailableError(QCFaceError, ImportError)   unknown backend or missing package
     └── GalleryError(QCFaceError)
         ├── UnknownSubjectError(+KeyError)
-        ├── DuplicateSubjectError
         ├── GalleryFormatError          foreign or corrupt file, other schema version
         └── GalleryStorageError(+OSError)   read-only, disk full, locked too long
 
@@ -114,10 +113,6 @@ class UnknownSubjectError(GalleryError, KeyError):
 
     # KeyError prints its message in quotes; a sentence needs none.
     __str__ = Exception.__str__
-
-
-class DuplicateSubjectError(GalleryError):
-    """The gallery holds this subject already."""
 
 
 class GalleryFormatError(GalleryError):

@@ -206,7 +206,7 @@ class Identification:
     """Why it is not a plain accept."""
 
     contract: str | None
-    """Embedding contract id of the gallery; ``None`` while it is empty."""
+    """Embedding contract id of the gallery; ``None`` until somebody is enrolled."""
 
     @property
     def subject(self) -> str | None:

@@ -97,7 +97,10 @@ def test_check_threshold_outside_the_cosine_is_refused(value: Any) -> None:
         checks.check_threshold("threshold", value)
 
 
-@pytest.mark.parametrize(("rows", "error"), [(np.zeros(4), ShapeError), (np.full((1, 4), np.nan), NotFiniteError)])
+@pytest.mark.parametrize(
+    ("rows", "error"),
+    [(np.zeros(4), ShapeError), (np.full((1, 4), np.nan), NotFiniteError), (np.full((1, 4), 1e300), NotFiniteError)],
+)
 def test_check_embeddings_of_anything_else_is_refused(rows: Any, error: type[Exception]) -> None:
     with pytest.raises(error, match="embeddings must be floats"):
         checks.check_embeddings(rows)
