@@ -9,6 +9,8 @@ TORCH = torch==2.13.0
 DEMO_ENV = .venv-demo
 TEST_ENV = .venv-test
 PIN = -c .ci/constraints.txt
+# cython-lint calls pycodestyle, and the tests of the native build call cmake and ninja, by name.
+IN_TEST_ENV = PATH="$(CURDIR)/$(TEST_ENV)/bin:$$PATH"
 
 .PHONY: demo test lint clean
 
@@ -16,12 +18,12 @@ demo: $(DEMO_ENV)/.ready
 	$(DEMO_ENV)/bin/qcface demo --output demo_output
 
 test: $(TEST_ENV)/.ready lint
-	$(TEST_ENV)/bin/python -m pytest
+	$(IN_TEST_ENV) python -m pytest
 
 lint: $(TEST_ENV)/.ready
 	$(TEST_ENV)/bin/ruff check .
 	$(TEST_ENV)/bin/ruff format --check .
-	$(TEST_ENV)/bin/cython-lint native
+	$(IN_TEST_ENV) cython-lint native
 	$(TEST_ENV)/bin/lint-imports
 	$(TEST_ENV)/bin/mypy
 
