@@ -1,7 +1,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-def similarity_transforms(kps: NDArray[np.float32], template: NDArray[np.float32], out: NDArray[np.float64]) -> None: ...
+def similarity_transforms(
+    kps: NDArray[np.float32], template: NDArray[np.float32], out: NDArray[np.float64]
+) -> None: ...
 def warp_faces(
     image: NDArray[np.uint8],
     transforms: NDArray[np.float64],
