@@ -10,7 +10,8 @@ from html import escape
 from qcface_sdk.demo.report import Curve, Report, Shot
 from qcface_sdk.results import Outcome
 
-Point = tuple[float, float]
+Dot = tuple[float, float, Outcome]
+"""x, y in the drawing, and what was decided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class _Panel:
         y, right = self.y(value), self.left + self.width
         return (
             f'<line class="limit" x1="{self.left:.1f}" x2="{right:.1f}" y1="{y:.1f}" y2="{y:.1f}"/>'
-            f'<text class="tick" x="{self.left + 6:.1f}" y="{y - 6:.1f}">{escape(label)}</text>'
+            f'<text class="tick" text-anchor="end" x="{right - 4:.1f}" y="{y - 6:.1f}">{escape(label)}</text>'
         )
 
 
@@ -72,8 +73,8 @@ def walk_chart(report: Report, walk: Sequence[Shot], stranger_walk: Sequence[Sho
         below.limit(report.retry_below, f"retry below {report.retry_below:g}"),
     ]
     for shots, style, name in ((stranger_walk, "other", report.stranger), (walk, "main", report.person)):
-        similar = [(x(s), above.y(s.similarity), s.outcome) for s in shots if s.similarity is not None]
-        quality = [(x(s), below.y(s.quality), s.outcome) for s in shots if s.quality is not None]
+        similar = [None if s.similarity is None else (x(s), above.y(s.similarity), s.outcome) for s in shots]
+        quality = [None if s.quality is None else (x(s), below.y(s.quality), s.outcome) for s in shots]
         parts += [_series(similar, style, name), _series(quality, style, "")]
     parts += [
         f'<text class="tick" text-anchor="middle" x="{x(shot):.1f}" y="420">{shot.distance_m:.1f}</text>'
@@ -102,13 +103,25 @@ def curve_chart(curve: Curve, report: Report) -> str:
     return _svg(width, 112, f"Quality under rising {curve.kind}", parts)
 
 
-def _series(points: Sequence[tuple[float, float, Outcome]], style: str, name: str) -> str:
-    if not points:
-        return ""
-    line = " ".join(f"{x:.1f},{y:.1f}" for x, y, _ in points)
-    dots = "".join(f'<circle class="{outcome.value}" cx="{x:.1f}" cy="{y:.1f}" r="4.5"/>' for x, y, outcome in points)
-    label = f'<text class="name {style}" x="{points[-1][0] + 12:.1f}" y="{points[-1][1] + 4:.1f}">{escape(name)}</text>'
-    return f'<polyline class="line {style}" points="{line}"/>{dots}{label if name else ""}'
+def _series(points: Sequence[Dot | None], style: str, name: str) -> str:
+    """Return a line with dots; ``None`` is a gap, for a line across it would claim what was not measured."""
+    lines: list[list[Dot]] = [[]]
+    for point in points:
+        if point is None:
+            lines.append([])
+        else:
+            lines[-1].append(point)
+    dots = [dot for line in lines for dot in line]
+    drawn = "".join(
+        f'<polyline class="line {style}" points="{" ".join(f"{x:.1f},{y:.1f}" for x, y, _ in line)}"/>'
+        for line in lines
+        if len(line) > 1
+    )
+    drawn += "".join(f'<circle class="{outcome.value}" cx="{x:.1f}" cy="{y:.1f}" r="4.5"/>' for x, y, outcome in dots)
+    if not (dots and name):
+        return drawn
+    x, y, _ = dots[-1]
+    return drawn + f'<text class="name {style}" x="{x + 12:.1f}" y="{y + 4:.1f}">{escape(name)}</text>'
 
 
 def _svg(width: float, height: float, title: str, parts: Sequence[str]) -> str:

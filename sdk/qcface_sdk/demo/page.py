@@ -116,7 +116,8 @@ def _walk_section(report: Report) -> str:
         f'<h3>{escape(name)}</h3><div class="strip">{"".join(_card(shot, _FRAME_WH) for shot in shots)}</div>'
         for name, shots in ((report.person, walk), (f"{report.stranger}, not enrolled", stranger))
     )
-    chart = f'<div class="panel">{walk_chart(report, walk, stranger)}</div>'
+    legend = "".join(f'<span class="{outcome.value}">{outcome.value}</span>' for outcome in Outcome)
+    chart = f'<div class="panel">{walk_chart(report, walk, stranger)}<p class="legend">{legend}</p></div>'
     return _section("A walk towards the door", lead, chart + strips)
 
 

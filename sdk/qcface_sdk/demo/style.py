@@ -60,6 +60,10 @@ svg .name.other{fill:var(--soft)}
 .area{fill:var(--fill)}
 circle{stroke:var(--card);stroke-width:1.5}
 circle.accept{fill:var(--accept)}circle.retry{fill:var(--retry)}circle.reject{fill:var(--reject)}
+.legend{display:flex;gap:18px;margin:10px 0 0;font-size:13px}
+.legend span::before{content:"";display:inline-block;width:10px;height:10px;border-radius:50%;margin-right:6px}
+.legend .accept::before{background:var(--accept)}.legend .retry::before{background:var(--retry)}
+.legend .reject::before{background:var(--reject)}
 table{border-collapse:collapse;width:100%;background:var(--card);border-radius:12px;overflow:hidden;font-size:14px}
 th,td{text-align:left;padding:9px 16px;border-bottom:1px solid var(--rule);vertical-align:top;overflow-wrap:anywhere}
 th{color:var(--soft);font-weight:500;width:190px}

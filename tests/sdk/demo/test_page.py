@@ -89,6 +89,15 @@ def test_charts_are_well_formed_and_colour_by_outcome(report: Report) -> None:
     assert sum(element.tag == "circle" for element in small.iter()) == 7
 
 
+def test_walk_chart_leaves_a_gap_where_no_face_was_found(report: Report) -> None:
+    shot = report.group(WALK)[-1]
+    gone = replace(shot, face=None, result=replace(shot.result, candidates=()))
+    walk = tuple(replace(item, distance_m=9.0 - i) for i, item in enumerate((shot, shot, gone, shot, shot)))
+    chart = ElementTree.fromstring(walk_chart(report, walk, ()))
+    lines = [element.get("points", "").split() for element in chart.iter() if element.tag == "polyline"]
+    assert [len(line) for line in lines] == [2, 2, 2, 2]
+
+
 @pytest.mark.parametrize(
     ("similarity", "quality", "outcome"),
     [(0.5, 10, Outcome.ACCEPT), (0.49, 10, Outcome.REJECT), (0.9, 9.9, Outcome.RETRY)],
