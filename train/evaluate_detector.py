@@ -19,7 +19,7 @@ from qcface_train.detector.report import report_lines
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the measurement."""
+    """Run the measurement; exit status 1 for files that are missing."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, required=True, help="ONNX file to measure")
     parser.add_argument("--teacher", type=Path, required=True, help="ONNX file to compare with")
@@ -29,15 +29,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--limit", type=int, default=200, help="most faces a size in the sweep")
     parser.add_argument("--json", type=Path, help="file for all figures")
     options = parser.parse_args(argv)
-    model, teacher = OnnxDetector(options.model, 0.6), OnnxDetector(options.teacher, TEACHER_THRESHOLD)
-    choice = None
-    if options.threshold is None:
-        choice = choose_threshold(model, teacher, read_photos(options.data, "train"))
-        print(f"threshold from the training photos: {choice}")
-    model.threshold = options.threshold if choice is None else choice["threshold"]
-    photos = read_photos(options.data, "val")
-    steady = with_consensus(Teacher(options.teacher), photos, label_votes=0)
-    figures = measure_all((model, teacher), photos, options.video, limit=options.limit, steady=steady)
+    try:
+        model, teacher = OnnxDetector(options.model, 0.6), OnnxDetector(options.teacher, TEACHER_THRESHOLD)
+        choice = None
+        if options.threshold is None:
+            choice = choose_threshold(model, teacher, read_photos(options.data, "train"))
+            print(f"threshold from the training photos: {choice}")
+        model.threshold = options.threshold if choice is None else choice["threshold"]
+        photos = read_photos(options.data, "val")
+        steady = with_consensus(Teacher(options.teacher), photos, label_votes=0)
+        figures = measure_all((model, teacher), photos, options.video, limit=options.limit, steady=steady)
+    except OSError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     print("\n".join(report_lines(figures)))
     if options.json:
         figures = {"command": ["train/evaluate_detector.py", *(argv or sys.argv[1:])], "choice": choice, **figures}

@@ -15,14 +15,11 @@ import cv2
 import torch
 
 from qcface_train.detector.arguments import DetectorArguments
-from qcface_train.detector.consensus import with_consensus
-from qcface_train.detector.data import read_photos
-from qcface_train.detector.distillation import Teacher
 from qcface_train.detector.loop import DetectorTraining
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the training."""
+    """Run the training; exit status 1 for settings or data that cannot be used."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", type=Path, default=Path(__file__).parent / "configs" / "detector.yaml")
     parser.add_argument("--data", help="folder with labels.jsonl and images")
@@ -31,18 +28,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, help="length of the schedule")
     options = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stdout)
-    arguments = DetectorArguments.from_yaml(options.config).changed(
-        data=options.data, teacher=options.teacher, output=options.output, steps=options.steps
-    )
-    torch.set_num_threads(arguments.threads)
-    cv2.setNumThreads(arguments.threads)
-    photos = read_photos(Path(arguments.data), "train")
-    teacher = Teacher(Path(arguments.teacher), arguments.threads)
-    if arguments.consensus:
-        photos = with_consensus(teacher, photos, Path(arguments.output) / "points.npz")
-    training = DetectorTraining(arguments, photos, teacher)
-    if training.resume(Path(arguments.output)):
-        logging.getLogger("qcface_train.detector").info("resumed at step %d", training.step)
+    try:
+        arguments = DetectorArguments.from_yaml(options.config).changed(
+            data=options.data, teacher=options.teacher, output=options.output, steps=options.steps
+        )
+        torch.set_num_threads(arguments.threads)
+        cv2.setNumThreads(arguments.threads)
+        training = DetectorTraining.from_arguments(arguments)
+    except (OSError, TypeError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     training.run()
     return 0
 

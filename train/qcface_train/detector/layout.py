@@ -101,15 +101,12 @@ def iou_matrix(first: Floats, second: Floats) -> Floats:
 def suppress(scores: Floats, boxes: Floats, iou_threshold: float) -> npt.NDArray[np.intp]:
     """Greedy non-maximum suppression; return the kept indices, best score first."""
     order = np.argsort(-scores, kind="stable")
-    overlap = iou_matrix(boxes[order], boxes[order]) > iou_threshold
     kept: list[int] = []
-    dropped = np.zeros(len(order), dtype=bool)
-    for rank in range(len(order)):
-        if dropped[rank]:
-            continue
-        kept.append(rank)
-        dropped |= overlap[rank]
-    return np.asarray(order[kept])
+    while len(order):
+        best, order = int(order[0]), order[1:]
+        kept.append(best)
+        order = order[iou_matrix(boxes[best : best + 1], boxes[order])[0] <= iou_threshold]
+    return np.array(kept, np.intp)
 
 
 def decode(

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from qcface_train.detector.arguments import DetectorArguments
 from qcface_train.detector.augmentation import PhotoPool, Sample, compose, damage
-from qcface_train.detector.data import Photo
+from qcface_train.detector.consensus import with_consensus
+from qcface_train.detector.data import Photo, read_photos
 from qcface_train.detector.distillation import Targets, Teacher, targets_from_teacher
 from qcface_train.detector.layout import CellGrid
 from qcface_train.detector.losses import Losses, LossWeights, detector_losses
@@ -99,6 +100,19 @@ class DetectorTraining:
         self._optimizer = torch.optim.AdamW(
             _parameter_groups(self.network, arguments.weight_decay), lr=arguments.learning_rate, betas=(0.9, 0.99)
         )
+
+    @classmethod
+    def from_arguments(cls, arguments: DetectorArguments) -> DetectorTraining:
+        """Read the photos, open the teacher and continue from the output folder's checkpoint if there is one."""
+        folder = Path(arguments.output)
+        photos = read_photos(Path(arguments.data), "train")
+        teacher = Teacher(Path(arguments.teacher), arguments.threads)
+        if arguments.consensus:
+            photos = with_consensus(teacher, photos, folder / "points.npz")
+        training = cls(arguments, photos, teacher)
+        if training.resume(folder):
+            LOG.info("resumed at step %d", training.step)
+        return training
 
     def run(self, until: int | None = None) -> None:
         """Train to step `until`, or to the end of the schedule, writing checkpoints."""
