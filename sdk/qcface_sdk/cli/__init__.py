@@ -7,6 +7,7 @@ status.
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 import traceback
@@ -62,6 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = _parser().parse_args(argv)
     except SystemExit as stop:
         return int(stop.code or 0)
+    _print_any_file_name()
     try:
         code = _run(args)
         sys.stdout.flush()
@@ -117,6 +119,13 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
         sub.set_defaults(command=command)
     return parser
+
+
+def _print_any_file_name() -> None:
+    """Let names that are not text in this locale be printed escaped instead of ending the program."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _silence_stdout() -> None:

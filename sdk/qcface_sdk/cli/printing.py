@@ -25,13 +25,13 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: Se
 
 
 def print_json(document: Mapping[str, Any]) -> None:
-    """Print one JSON document, indented."""
-    print(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
+    """Print one JSON document, indented; in ASCII, so that no terminal or pipe can spoil it."""
+    print(json.dumps(document, indent=2, allow_nan=False))
 
 
 def print_json_line(document: Mapping[str, Any]) -> None:
     """Print one JSON document on one line and pass it on at once."""
-    print(json.dumps(document, ensure_ascii=False, allow_nan=False), flush=True)
+    print(json.dumps(document, allow_nan=False), flush=True)
 
 
 def error_document(error: QCFaceError) -> dict[str, str]:

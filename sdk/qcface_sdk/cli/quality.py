@@ -120,7 +120,7 @@ def _report(rows: list[_Row], failures: list[tuple[Path, InputError]], *, as_jso
 
 
 def _write_csv(path: Path, rows: list[_Row]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         writer = csv.writer(file)
         writer.writerow(_COLUMNS)
         writer.writerows(row.cells() for row in rows)

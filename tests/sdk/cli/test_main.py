@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -131,6 +132,18 @@ def test_main_without_a_reader_is_status_141_and_silent(bundle: Path) -> None:
     process.stderr.close()
     assert process.wait(timeout=60) == 141
     assert message == b""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are bytes on Linux alone")
+@pytest.mark.parametrize("option", ["--csv", "--json"])
+def test_main_file_name_that_is_no_text_is_printed_escaped(option: str, qcface, draw, tmp_path: Path) -> None:
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    picture = draw("a.png", (60, 255, 255)).read_bytes()
+    Path(os.fsdecode(os.fsencode(folder) + b"/caf\xe9.png")).write_bytes(picture)
+    run = qcface("quality", folder, *(["--csv", tmp_path / "q.csv"] if option == "--csv" else ["--json"]))
+    assert run.code == 0
+    assert "caf\\udce9.png" in run.out
 
 
 def test_main_without_arguments_reads_those_of_the_process(monkeypatch: pytest.MonkeyPatch, bundle: Path) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from qcface_sdk.cli.printing import number_or_dash, plural, print_json, print_json_line, print_table
@@ -10,9 +12,12 @@ def test_print_table_aligns_columns(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == "name        ms\n--------  ----\na          1.5\nlong one  10.0\n"
 
 
-def test_print_json_line_is_one_line_and_keeps_letters(capsys: pytest.CaptureFixture[str]) -> None:
+def test_print_json_line_is_one_line_of_ascii(capsys: pytest.CaptureFixture[str]) -> None:
     print_json_line({"subject": "Zoë", "faces": [1]})
-    assert capsys.readouterr().out == '{"subject": "Zoë", "faces": [1]}\n'
+    out = capsys.readouterr().out
+    assert out.isascii()
+    assert out.count("\n") == 1
+    assert json.loads(out) == {"subject": "Zoë", "faces": [1]}
 
 
 @pytest.mark.parametrize("print_one", [print_json, print_json_line])
