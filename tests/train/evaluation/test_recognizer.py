@@ -29,7 +29,6 @@ def test_embed_onnx_file_equals_the_runtime_on_normalised_rgb(model: Path, crops
     expected = session.run(None, {"input": np.ascontiguousarray(feed)})[0]
     recognizer = Recognizer(model, batch=2)
     np.testing.assert_allclose(recognizer.embed(crops), expected, atol=1e-5)
-    assert recognizer.milliseconds > 0
     recognizer.close()
 
 

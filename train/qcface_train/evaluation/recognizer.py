@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,7 +62,6 @@ class Recognizer:
             raise ModelNotFoundError(f"there is no model at {path}; pass an ONNX file or a bundle")
         self.sha256 = hashlib.sha256(model).hexdigest()
         self.bytes = len(model)
-        self.milliseconds = 0.0
         self._batch = batch
         self._runner = open_runner(model, self.runtime, threads)
         self._check_shapes(path)
@@ -83,12 +81,10 @@ class Recognizer:
     def embed(self, crops: NDArray[np.uint8], title: str = "") -> NDArray[np.float32]:
         """Return raw embeddings (N, D) of BGR crops (N, 112, 112, 3); `title` shows a progress bar."""
         parts = []
-        start = time.perf_counter()
         for batch in _batches(crops, self._batch, title):
             feed = self._prepare(batch)
             outputs = self._runner.infer({self._runner.inputs[0].name: feed})
             parts.append(np.asarray(outputs[self._runner.outputs[0].name], np.float32))
-        self.milliseconds = 1000 * (time.perf_counter() - start) / max(1, len(crops))
         return np.concatenate(parts)
 
     def _prepare(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:

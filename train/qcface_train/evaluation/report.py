@@ -23,7 +23,7 @@ def summary_lines(figures: Figures) -> list[str]:
     data, model = figures["data"], figures["model"]
     lines = [
         f"{model['file']}: {data['faces']} faces of {data['subjects']} people, {model['runtime']} "
-        f"{model['runtime_version']}, {model['milliseconds']:.1f} ms a face"
+        f"{model['runtime_version']}"
     ]
     if "folds" in figures:
         folds = figures["folds"]
@@ -95,7 +95,7 @@ def _about(figures: Figures) -> str:
     model, data = figures["model"], figures["data"]
     rows = [
         ("Model", f"{model['file']}, {model['bytes']:,} bytes, SHA-256 {model['sha256']}"),
-        ("Runtime", f"{model['runtime']} {model['runtime_version']}, {model['milliseconds']:.1f} ms a face"),
+        ("Runtime", f"{model['runtime']} {model['runtime_version']}"),
         ("Data", f"{data['name']}: {data['faces']:,} faces, {data['subjects']:,} people"),
         ("Command", " ".join(figures["command"])),
         ("Made", figures["created"]),

@@ -81,7 +81,6 @@ def _measure(options: Options, recognizer: Recognizer, faces: VerificationSet) -
         "dimension": embeddings.shape[1],
         "runtime": recognizer.runtime,
         "runtime_version": recognizer.runtime_version,
-        "milliseconds": recognizer.milliseconds,
     }
     data = {"name": options.data_name, "faces": len(faces.crops), "subjects": len(np.unique(faces.subjects))}
     scores = score_all_pairs(embeddings, faces.subjects, tail=_TAIL)
