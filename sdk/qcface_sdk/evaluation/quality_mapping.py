@@ -47,7 +47,8 @@ class QualityMapping:
         OptionError
             If `fnmr` does not lie between 0 and 1.
         """
-        return 100.0 * (1.0 - check_fraction("fnmr", fnmr))
+        # Rounding keeps 100 x (1 - 0.9) from being 9.999999999999998.
+        return round(100.0 * (1.0 - check_fraction("fnmr", fnmr)), 9)
 
     def to_dict(self, origin: str, retry_below: float, retry_origin: str) -> dict[str, Any]:
         """Return the manifest's ``quality`` entry; `origin` and `retry_origin` say what was measured on what."""
