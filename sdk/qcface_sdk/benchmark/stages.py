@@ -6,9 +6,11 @@ machine makes means meaningless.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -25,7 +27,7 @@ from qcface_sdk.embedding import Embedder
 from qcface_sdk.engine import FaceEngine
 from qcface_sdk.geometry import REFERENCE_POINTS
 from qcface_sdk.image import decode_image
-from qcface_sdk.runtime import open_runner
+from qcface_sdk.runtime import Runner, open_runner
 
 FRAME_WH = (1920, 1080)
 """Size of the picture that is drawn when none is given."""
@@ -70,6 +72,7 @@ def measure_stages(
     *,
     min_face: float = 40.0,
     threads: int = 1,
+    detector: str | os.PathLike[str] | None = None,
     picture: NDArray[np.uint8] | None = None,
     quick: bool = False,
 ) -> tuple[Stage, ...]:
@@ -79,7 +82,7 @@ def measure_stages(
     ----------
     engine : FaceEngine
         Gives the bundle and backend, and is itself timed as the last stage.
-    min_face, threads
+    min_face, threads, detector
         What `engine` was made with.
     picture : ndarray of uint8, shape (H, W, 3), optional
         BGR. Default is a drawn one of `FRAME_WH` without faces; alignment then works on made-up landmarks.
@@ -99,7 +102,7 @@ def measure_stages(
     frame = check_image(_drawn_frame() if picture is None else picture)
     clock = _Clock(_QUICK_SECONDS if quick else _SECONDS)
     _time_reading(clock, frame)
-    _time_detection(clock, engine, frame, min_face, threads)
+    _time_detection(clock, _open_detector(engine, detector, min_face, threads), frame)
     _time_embedding(clock, engine, frame, threads)
     _time_matching(clock, engine)
     found = len(engine.detect(frame))
@@ -131,11 +134,21 @@ def _time_reading(clock: _Clock, frame: NDArray[np.uint8]) -> None:
     clock.add("read", f"JPEG of {len(data) / 1024:.0f} KiB", lambda: decode_image(data))
 
 
-def _time_detection(clock: _Clock, engine: FaceEngine, frame: NDArray[np.uint8], min_face: float, threads: int) -> None:
+def _open_detector(
+    engine: FaceEngine, path: str | os.PathLike[str] | None, min_face: float, threads: int
+) -> tuple[Detector, Runner, DetectorLimits]:
     info = engine.bundle.manifest.detector
-    limits = DetectorLimits(info.score_threshold, info.iou_threshold, info.smallest_face, info.largest_face)
-    runner = open_runner(engine.bundle.read(info.file), engine.backend, threads)
-    detector = Detector(runner, limits, min_face)
+    if path is None:
+        data = engine.bundle.read(info.file)
+        limits = DetectorLimits(info.score_threshold, info.iou_threshold, info.smallest_face, info.largest_face)
+    else:
+        data, limits = Path(path).read_bytes(), DetectorLimits()
+    runner = open_runner(data, engine.backend, threads)
+    return Detector(runner, limits, min_face), runner, limits
+
+
+def _time_detection(clock: _Clock, opened: tuple[Detector, Runner, DetectorLimits], frame: NDArray[np.uint8]) -> None:
+    detector, runner, limits = opened
     scales = detector.scales((frame.shape[1], frame.shape[0]))
     tensors = [detector.preprocess(frame, scale)[0] for scale in scales]
     sizes = [(tensor.shape[3], tensor.shape[2]) for tensor in tensors]

@@ -52,7 +52,12 @@ def run(args: argparse.Namespace) -> ExitCode:
         }
         if args.only != "kernels":
             stages = measure_stages(
-                engine, min_face=args.min_face, threads=args.threads, picture=picture, quick=args.quick
+                engine,
+                min_face=args.min_face,
+                threads=args.threads,
+                detector=args.detector,
+                picture=picture,
+                quick=args.quick,
             )
     if args.only != "stages":
         kernels = compare_kernels(args.quick)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from qcface_sdk.benchmark import stages
@@ -44,6 +46,13 @@ def test_bench_of_a_picture_times_that_picture(qcface, draw) -> None:
     run = qcface("bench", draw("a.png", (60, 255, 255)), "--quick", "--only", "stages")
     assert run.code == 0
     assert "480 x 320 frame, 1 found" in run.out
+
+
+def test_bench_of_another_detector_times_that_one(qcface, bundle: Path) -> None:
+    run = qcface("bench", "--quick", "--only", "stages", "--detector", bundle / "detector.fp32.onnx", "--json")
+    assert run.code == 0
+    # 10 network pixels for a face of 40: the scale of a foreign detector, not the 40 of the tiny bundle's own.
+    assert run.document["stages"][2]["what"].startswith("480 x 288")
 
 
 def test_bench_unreadable_picture_is_bad_input(qcface) -> None:
