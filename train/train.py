@@ -46,7 +46,9 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command line; 0 when the run ended, 1 for a named error, 130 when interrupted."""
     arguments = _parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stdout)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A shell starts background jobs with SIGINT ignored; a run is mostly a background job.
+    for stop in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(stop, signal.default_int_handler)
     try:
         recipe = Recipe.from_yaml(arguments.recipe)
         faces = _open_data(recipe, arguments.data, arguments.cache)

@@ -168,6 +168,15 @@ def run_script(recipe_path: Path, folder: Path, *extra: str) -> subprocess.Popen
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 
+def wait_for_steps(folder: Path, count: int) -> None:
+    """Return when the run in `folder` has logged so many steps, or after five minutes."""
+    deadline = time.monotonic() + 300
+    while time.monotonic() < deadline:
+        if (folder / "log.jsonl").is_file() and (folder / "log.jsonl").read_text().count("\n") >= count:
+            return
+        time.sleep(0.005)
+
+
 def test_killed_run_resumes_to_the_loss_curve_of_an_undisturbed_one(recipe: Recipe, tmp_path: Path) -> None:
     content = dataclasses.asdict(recipe)
     content["run"]["checkpoint_minutes"] = 0.0
@@ -175,10 +184,7 @@ def test_killed_run_resumes_to_the_loss_curve_of_an_undisturbed_one(recipe: Reci
     path.write_text(yaml.safe_dump(json.loads(json.dumps(content))))
     make_trainer(recipe, tmp_path / "whole").fit(shown=False)
     killed = run_script(path, tmp_path / "killed")
-    log = tmp_path / "killed/log.jsonl"
-    deadline = time.monotonic() + 60
-    while (not log.is_file() or log.read_text().count("\n") < 4) and time.monotonic() < deadline:
-        time.sleep(0.005)
+    wait_for_steps(tmp_path / "killed", 4)
     killed.send_signal(signal.SIGKILL)
     killed.communicate()
     reached = max(curve(tmp_path / "killed"))
@@ -188,6 +194,24 @@ def test_killed_run_resumes_to_the_loss_curve_of_an_undisturbed_one(recipe: Reci
     assert trainer.step > 0
     trainer.fit(shown=False)
     assert curve(tmp_path / "killed") == pytest.approx(curve(tmp_path / "whole"), rel=1e-6)
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "terminate"])
+def test_interrupted_script_writes_a_checkpoint_and_says_how_to_go_on(
+    recipe: Recipe, tmp_path: Path, stop: signal.Signals
+) -> None:
+    content = json.loads(json.dumps(dataclasses.asdict(recipe)))
+    content["run"]["steps"] = 100_000
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(content))
+    process = run_script(tmp_path / "recipe.yaml", tmp_path / "out")
+    wait_for_steps(tmp_path / "out", 2)
+    process.send_signal(stop)
+    output, _ = process.communicate()
+    assert process.returncode == 130
+    assert b"continue with --resume" in output
+    trainer = make_trainer(Recipe.from_yaml(tmp_path / "recipe.yaml"), tmp_path / "out")
+    trainer.resume()
+    assert trainer.step >= 2
 
 
 def test_script_with_a_bad_recipe_says_so(tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -267,9 +266,7 @@ class Trainer:
         except (ValueError, AttributeError, TypeError) as error:
             _LOG.warning("control.json is ignored: %s", error)
 
-    def fit(
-        self, minutes: float | None = None, *, shown: bool = True, on_step: Callable[[], None] | None = None
-    ) -> None:
+    def fit(self, minutes: float | None = None, *, shown: bool = True) -> None:
         """Train to the end of the plan, or so long that the run ends after `minutes`.
 
         Writes ``log.jsonl`` (every step's figures), ``checkpoint.pt`` and evaluations on the held-out identities.
@@ -306,8 +303,6 @@ class Trainer:
                 if now - evaluated > run.evaluate_minutes * 60:
                     self.evaluate(log)
                     evaluated = time.monotonic()
-                if on_step is not None:
-                    on_step()
             self.save()
             self.evaluate(log)
 
