@@ -1,6 +1,6 @@
 """Train a recogniser from a recipe.
 
-    python train/train.py train/configs/edge.yaml --data DATA --out RUN [--minutes 90] [--resume]
+    python train/train.py train/configs/edge.yaml --data DATA --out RUN [--minutes 90] [--resume | --init WEIGHTS]
 
 Checkpoint, log and control file go to RUN. ``RUN/control.json`` ({"steps": N, "norm_from": M}) changes the plan of a
 running training. Ctrl-C writes a checkpoint and stops; --resume continues exactly.
@@ -32,7 +32,9 @@ def _parser() -> argparse.ArgumentParser:
         "--cache", type=Path, default=Path.home() / ".cache/qcface/faces", help="folder for decoded pictures"
     )
     parser.add_argument("--minutes", type=float, help="time budget; replaces run.steps")
-    parser.add_argument("--resume", action="store_true", help="continue from the checkpoint in --out")
+    start = parser.add_mutually_exclusive_group()
+    start.add_argument("--resume", action="store_true", help="continue from the checkpoint in --out")
+    start.add_argument("--init", type=Path, metavar="WEIGHTS", help="begin with the weights.pt of an earlier run")
     return parser
 
 
@@ -59,6 +61,8 @@ def main(argv: list[str] | None = None) -> int:
         trainer = Trainer(recipe, faces, split, targets, arguments.out)
         if arguments.resume:
             trainer.resume()
+        elif arguments.init:
+            trainer.start_from(arguments.init)
     except (RecipeError, DataError, CheckpointError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -86,6 +86,31 @@ def test_train_step_with_a_loss_that_is_not_finite_raises_and_keeps_the_weights(
     assert torch.equal(trainer.model.project.weight, before)
 
 
+def test_start_from_the_weights_of_a_run_gives_its_embeddings(recipe: Recipe, tmp_path: Path) -> None:
+    first = make_trainer(recipe, tmp_path / "first")
+    first.fit(shown=False)
+    second = make_trainer(recipe, tmp_path / "second")
+    images = torch.from_numpy(np.random.default_rng(0).normal(0, 1, (4, 3, 112, 112)).astype(np.float32))
+    wanted = first.average(images)
+    assert not torch.allclose(second.average(images), wanted, rtol=0.1)
+    second.start_from(tmp_path / "first" / "weights.pt")
+    # the matrices were kept in float16
+    torch.testing.assert_close(second.average(images), wanted, rtol=0.02, atol=0.02 * float(wanted.abs().max()))
+    assert second.step == 0
+
+
+def test_start_from_something_else_raises(recipe: Recipe, tmp_path: Path) -> None:
+    trainer = make_trainer(recipe, tmp_path)
+    trainer.fit(shown=False)
+    larger = dataclasses.replace(recipe, model=dataclasses.replace(recipe.model, neck=16))
+    with pytest.raises(CheckpointError, match="another architecture"):
+        make_trainer(larger, tmp_path / "larger").start_from(tmp_path / "weights.pt")
+    with pytest.raises(CheckpointError, match="no weights"):
+        trainer.start_from(tmp_path / "checkpoint.pt")
+    with pytest.raises(CheckpointError, match="no checkpoint at"):
+        trainer.start_from(tmp_path / "nowhere.pt")
+
+
 def test_resume_of_another_architecture_raises(recipe: Recipe, tmp_path: Path) -> None:
     make_trainer(recipe, tmp_path).save()
     other = dataclasses.replace(recipe, model=dataclasses.replace(recipe.model, neck=12))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 
 class CheckpointError(ValueError):
@@ -42,6 +43,42 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     CheckpointError
         If it is missing, truncated or foreign.
     """
+    content = _read(path)
+    if "model" not in content or "step" not in content:
+        raise CheckpointError(f"{path} is not a checkpoint of this package")
+    return content
+
+
+def save_weights(path: Path, weights: dict[str, Tensor]) -> None:
+    """Write a network's weights alone, to begin another run from: matrices in float16, everything else as it is.
+
+    Raises
+    ------
+    CheckpointError
+        If a matrix does not fit float16, or the file cannot be written.
+    """
+    halves = {name: tensor.half() if tensor.ndim > 1 else tensor.clone() for name, tensor in weights.items()}
+    for name, tensor in halves.items():
+        if not torch.isfinite(tensor).all():
+            raise CheckpointError(f"{name} holds values beyond float16 or not finite; these weights are of no use")
+    save_checkpoint(path, {"weights": halves})
+
+
+def load_weights(path: Path) -> dict[str, Tensor]:
+    """Read what `save_weights` wrote, in float32.
+
+    Raises
+    ------
+    CheckpointError
+        If it is missing, truncated or foreign.
+    """
+    weights = _read(path).get("weights")
+    if not isinstance(weights, dict):
+        raise CheckpointError(f"{path} holds no weights; give the weights.pt of a run, or --resume its folder")
+    return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
+
+
+def _read(path: Path) -> dict[str, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
@@ -50,6 +87,4 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         raise CheckpointError(
             f"checkpoint {path} cannot be read ({error}); it is damaged or not a checkpoint"
         ) from error
-    if not isinstance(content, dict) or "model" not in content or "step" not in content:
-        raise CheckpointError(f"{path} is not a checkpoint of this package")
-    return content
+    return content if isinstance(content, dict) else {}

@@ -23,7 +23,13 @@ from torch import Tensor, nn
 
 from qcface_train.arguments import Recipe
 from qcface_train.backbone import EdgeNet
-from qcface_train.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from qcface_train.checkpoint import (
+    CheckpointError,
+    load_checkpoint,
+    load_weights,
+    save_checkpoint,
+    save_weights,
+)
 from qcface_train.data import NO_CLASS, Batch, BatchMaker, Split, ahead
 from qcface_train.heads import ArcMargin, CosineHead
 from qcface_train.recognizability import NormTarget, guidance, norm_loss
@@ -250,6 +256,21 @@ class Trainer:
         self.norm_started_at = content["norm_started_at"]
         self.seconds = content["seconds"]
 
+    def start_from(self, path: Path) -> None:
+        """Begin with the weights of an earlier run (its ``weights.pt``); head, schedule and optimiser start afresh.
+
+        Raises
+        ------
+        CheckpointError
+            If the file is damaged or of another architecture.
+        """
+        weights = load_weights(path)
+        try:
+            self.model.load_state_dict(weights)
+            self.average.load_state_dict(weights)
+        except RuntimeError as error:
+            raise CheckpointError(f"{path} is of another architecture; give its recipe: {error}") from error
+
     def save(self) -> None:
         """Write the checkpoint."""
         save_checkpoint(self.folder / "checkpoint.pt", self.state())
@@ -304,6 +325,7 @@ class Trainer:
                     self.evaluate(log)
                     evaluated = time.monotonic()
             self.save()
+            save_weights(self.folder / "weights.pt", self.average.state_dict())
             self.evaluate(log)
 
     def _replan(self, clock: _Clock) -> None:
