@@ -174,9 +174,11 @@ def test_normalize_crops_equals_numpy(rng: np.random.Generator, swap: bool) -> N
 
 
 def test_align_no_faces_writes_nothing() -> None:
-    image = np.zeros((4, 4, 3), dtype=np.uint8)
+    image = np.full((4, 4, 3), 7, dtype=np.uint8)
+    before = image.copy()
     none = np.empty((0, 2, 3))
     align.similarity_transforms(np.empty((0, 5, 2), np.float32), REFERENCE_POINTS, none)
     align.warp_faces(image, none, np.empty((0, 3, 8, 8), np.float32), MEAN, SCALE, True)
     align.warp_faces_u8(image, none, np.empty((0, 8, 8, 3), np.uint8))
     align.normalize_crops(np.empty((0, 8, 8, 3), np.uint8), np.empty((0, 3, 8, 8), np.float32), MEAN, SCALE, True)
+    np.testing.assert_array_equal(image, before)
