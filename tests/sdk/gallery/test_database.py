@@ -217,6 +217,7 @@ def test_read_only_gallery_reads_and_refuses_to_write(path, gallery, person):
 
 READ_ONLY_FOLDER = """
 import os, sys
+import urllib.parse  # pathlib loads it late, when this user may no longer read the interpreter's folder
 from qcface_sdk.errors import GalleryStorageError
 path, probe = sys.argv[1], person(3)
 if os.getuid() == 0:  # whom no permission stops
