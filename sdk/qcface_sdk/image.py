@@ -21,6 +21,8 @@ IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".
 
 MAX_FILE_BYTES = 256 * 1024 * 1024
 
+_JPEG_START, _JPEG_SCAN, _JPEG_END = b"\xff\xd8", 0xDA, b"\xff\xd9"
+
 
 def read_image(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
     """Read a picture file as BGR.
@@ -72,7 +74,7 @@ def decode_image(data: bytes, *, name: str = "picture") -> NDArray[np.uint8]:
     if not data:
         raise ImageReadError(f"{name} is empty (0 bytes); copy it again")
     # OpenCV fills the missing rest of a cut-off JPEG with grey and only prints a warning; half a face is no face.
-    if data.startswith(b"\xff\xd8") and b"\xff\xd9" not in data[-4096:]:
+    if data.startswith(_JPEG_START) and not _jpeg_is_whole(data):
         raise ImageReadError(f"{name} is a JPEG that ends in the middle ({len(data)} bytes); copy it again")
     try:
         image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR)
@@ -81,3 +83,20 @@ def decode_image(data: bytes, *, name: str = "picture") -> NDArray[np.uint8]:
     if image is None:
         raise ImageReadError(f"{wanted}; got {len(data)} bytes starting with {data[:8]!r}")
     return check_image(image)
+
+
+def _jpeg_is_whole(data: bytes) -> bool:
+    """Return whether the picture data of a JPEG are followed by its end marker.
+
+    Segments are stepped over, because the thumbnail in one of them ends with the same marker; inside picture data the
+    marker cannot occur (ITU-T T.81, B.1.1.5). What follows the end, such as a phone's video, does not count.
+    """
+    position = len(_JPEG_START)
+    while position + 4 <= len(data) and data[position] == 0xFF:
+        if data[position + 1] == _JPEG_SCAN:
+            return data.find(_JPEG_END, position) >= 0
+        if data[position + 1] == 0xFF:  # a fill byte
+            position += 1
+        else:
+            position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+    return False

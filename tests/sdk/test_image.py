@@ -52,6 +52,23 @@ def test_decode_image_of_a_cut_off_jpeg_is_refused(noise_image: np.ndarray, shar
         decode_image(data[: int(len(data) * share)])
 
 
+def test_decode_image_of_a_jpeg_with_something_behind_it_is_whole(noise_image: np.ndarray) -> None:
+    """Phones append a video of megabytes to the picture."""
+    data = cv2.imencode(".jpg", noise_image)[1].tobytes()
+    np.testing.assert_array_equal(decode_image(data + bytes(100_000)), decode_image(data))
+
+
+def test_decode_image_of_a_cut_off_jpeg_with_a_thumbnail_is_refused(noise_image: np.ndarray) -> None:
+    """The thumbnail's end marker must not pass for the picture's."""
+    data = cv2.imencode(".jpg", noise_image)[1].tobytes()
+    thumbnail = b"Exif\0\0" + cv2.imencode(".jpg", noise_image[:32, :32])[1].tobytes()
+    segment = b"\xff\xe1" + (len(thumbnail) + 2).to_bytes(2, "big") + thumbnail
+    whole = data[:2] + segment + data[2:]
+    np.testing.assert_array_equal(decode_image(whole), decode_image(data))
+    with pytest.raises(ImageReadError, match="ends in the middle"):
+        decode_image(whole[: len(whole) // 2])
+
+
 def test_decode_image_of_one_pixel_is_refused() -> None:
     data = cv2.imencode(".png", np.zeros((1, 1, 3), np.uint8))[1].tobytes()
     with pytest.raises(ImageSizeError, match="at least 16 pixels"):
