@@ -29,8 +29,8 @@ def cosine(a: NDArray[np.float32], b: NDArray[np.float32]) -> float | None:
 
     Examples
     --------
-    >>> cosine(np.array([3.0, 0.0], np.float32), np.array([1.0, 1.0], np.float32)) == 0.5**0.5
-    True
+    >>> round(cosine(np.array([3.0, 0.0], np.float32), np.array([1.0, 1.0], np.float32)), 6)
+    0.707107
     """
     x, y = a.astype(np.float64), b.astype(np.float64)
     lengths = float(np.sqrt(x @ x)) * float(np.sqrt(y @ y))

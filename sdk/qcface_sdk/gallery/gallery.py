@@ -47,7 +47,7 @@ class Gallery:
     Examples
     --------
     >>> with Gallery.open("people.qcgallery") as gallery:
-    ...     gallery.enroll("ada", template)
+    ...     enrolled = gallery.enroll("ada", template)
     ...     gallery.identify(probe, threshold=0.4).subject
     'ada'
     """
