@@ -47,6 +47,13 @@ def test_input_scales_leave_no_face_size_out(width: int, height: int, min_face: 
     assert list(scales) == sorted(scales, reverse=True)
 
 
+def test_input_scales_end_where_the_last_product_rounds_to_above_the_limit() -> None:
+    limits = DetectorLimits(smallest_face=16, largest_face=300)
+    assert all(len(input_scales((512, height), 16, limits)) <= 3 for height in range(400, 1200))
+    # and where the network's range is so narrow that the scales could not come down at all
+    assert len(input_scales((3000, 2000), 40, DetectorLimits(smallest_face=50, largest_face=90))) < 40
+
+
 def test_input_scales_of_an_impossible_request_says_what_to_do() -> None:
     with pytest.raises(OptionError, match="raise min_face"):
         input_scales((8000, 8000), 8, LIMITS)
