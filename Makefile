@@ -26,6 +26,7 @@ lint: $(TEST_ENV)/.ready
 	$(IN_TEST_ENV) cython-lint native
 	$(TEST_ENV)/bin/lint-imports
 	$(TEST_ENV)/bin/mypy
+	$(IN_TEST_ENV) stubtest qcface_sdk._native.align qcface_sdk._native.detect qcface_sdk._native.match
 
 SOURCES = pyproject.toml .ci/constraints.txt $(wildcard native/* native/*/*)
 
