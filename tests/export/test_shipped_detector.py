@@ -8,8 +8,8 @@ import pytest
 
 pytest.importorskip("torch")
 
-from qcface_export.detector_from_torch import export_detector  # noqa: E402
-from qcface_sdk import Bundle  # noqa: E402
+from qcface_export.detector_from_torch import export_detector
+from qcface_sdk import Bundle
 
 CHECKPOINT = Path(__file__).resolve().parents[2] / "train/weights/detector.pt"
 
