@@ -31,7 +31,7 @@ INPUT_STEP = 32
 """Network sides are multiples of the largest stride."""
 
 MAX_UPSCALE = 2.0
-"""Enlarging more only blurs: no recall was ever gained beyond it."""
+"""Bounds the cost of a small `min_face`: enlarging adds pixels, not detail."""
 
 MAX_INPUT_PIXELS = 16_000_000
 """About 200 MB of network input; a larger one means that `min_face` does not suit the frame."""
