@@ -16,5 +16,7 @@ with FaceEngine() as engine, Gallery.open(path, contract=engine.contract) as gal
 
     for face in engine.get(read_image(probe)):
         result = gallery.identify(face, threshold=engine.threshold(1e-4), retry_below=engine.retry_below)
-        best = result.candidates[0]
-        print(f"{result.decision.value}: nearest is {best.subject} at {best.similarity:.3f}")
+        for best in result.candidates[:1]:
+            print(f"{result.decision.value}: nearest is {best.subject} at {best.similarity:.3f}")
+        if not result.candidates:
+            print(f"{result.decision.value}: nobody is enrolled")

@@ -52,6 +52,11 @@ def test_gallery_recognises_who_was_enrolled(tmp_path: Path, astronaut_path: Pat
     assert "accept: nearest is hopper" in done.stdout, done.stderr
 
 
+def test_gallery_without_anybody_refuses(tmp_path: Path, hopper_path: Path) -> None:
+    done = run("04_gallery.py", "nobody.db", hopper_path, folder=tmp_path)
+    assert "reject: nobody is enrolled" in done.stdout, done.stderr
+
+
 def test_video_reports_each_frame(tmp_path: Path, astronaut: np.ndarray) -> None:
     film = cv2.VideoWriter(str(tmp_path / "walk.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 10, (512, 512))
     for _ in range(3):
