@@ -39,7 +39,7 @@ $(TEST_ENV)/.ready: $(SOURCES)
 	$(PYTHON) -m venv $(TEST_ENV)
 	$(TEST_ENV)/bin/pip install -q $(PIN) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH)
 	$(TEST_ENV)/bin/pip install -q $(PIN) scikit-build-core cython cython-cmake cmake ninja
-	$(TEST_ENV)/bin/pip install -q $(PIN) --no-build-isolation -e ".[train,export,openvino,demo,dev]"
+	$(TEST_ENV)/bin/pip install -q $(PIN) --no-build-isolation -e ".[train,export,qat,openvino,camera,server,milvus,demo,dev]"
 	touch $@
 
 clean:
