@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+
 from documents import REPOSITORY, Document, check_script, run_commands, run_python
 
 README = Document.of("README.md")
