@@ -23,6 +23,8 @@ from qcface_sdk.engine import FaceEngine
 from qcface_sdk.errors import (
     ActuatorError,
     BackendUnavailableError,
+    CameraAccessError,
+    CameraError,
     CommandExpiredError,
     ConfigError,
     ContractMismatchError,
@@ -64,6 +66,8 @@ __all__ = [
     "ActuatorError",
     "BackendUnavailableError",
     "Bundle",
+    "CameraAccessError",
+    "CameraError",
     "Candidate",
     "CommandExpiredError",
     "ConfigError",

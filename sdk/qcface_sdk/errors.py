@@ -26,6 +26,8 @@
     │   ├── UnknownSubjectError(+KeyError)
     │   ├── GalleryFormatError          foreign or corrupt file, other schema version
     │   └── GalleryStorageError(+OSError)   read-only, disk full, locked too long
+    ├── CameraError(QCFaceError, OSError)   cannot be reached, refuses, stalls, or gives nothing that can be decoded
+    │   └── CameraAccessError(+PermissionError)     user or password refused
     ├── ServiceError(QCFaceError)       `qcface run` cannot start or go on: port in use, two services on one folder
     └── DeliveryError(QCFaceError)
         ├── EventStorageError(+OSError)     an event could not be made durable: disk full, read-only, damaged
@@ -137,6 +139,14 @@ class GalleryFormatError(GalleryError):
 
 class GalleryStorageError(GalleryError, OSError):
     """The gallery's storage refused: read-only, disk full, or locked too long."""
+
+
+class CameraError(QCFaceError, OSError):
+    """A camera or video file cannot be reached, stalls, or gives nothing that can be decoded; holds no credentials."""
+
+
+class CameraAccessError(CameraError, PermissionError):
+    """A camera refuses user and password."""
 
 
 class ServiceError(QCFaceError):
