@@ -1,7 +1,7 @@
 """InsightFace's training sets, ``train.rec`` with ``train.idx`` and ``property``, read without MXNet.
 
-A record is ``magic, flags and length, payload``, padded to 4 bytes; the payload is ``flag, label, id, id2`` and, if flag
-is above 0, that many further labels, then the encoded picture. Record 0 and the records after the last picture have no
+A record is ``magic, flags and length, payload``, padded to 4 bytes; the payload is ``flag, label, id, id2`` and, if its
+flag is above 0, that many further labels, then the encoded picture. Record 0 and those after the last picture have no
 picture: they say which records belong to which identity, which the label of each picture says too.
 """
 
