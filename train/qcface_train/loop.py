@@ -31,10 +31,10 @@ from qcface_train.checkpoint import (
     save_weights,
 )
 from qcface_train.data import NO_CLASS, Batch, BatchMaker, Split, ahead
+from qcface_train.faces import FaceSet
 from qcface_train.heads import CosineHead, build_margin, class_centres
 from qcface_train.norm_terms import build_norm_term
 from qcface_train.recognizability import guidance
-from qcface_train.shards import FaceSet
 from qcface_train.validation import validate
 
 _LOG = logging.getLogger("qcface_train")
@@ -86,7 +86,7 @@ class Trainer:
             self.head.start_from(class_centres(targets, split.train_classes, split.class_count))
         self.margin = build_margin(recipe.loss)
         self.norm_term = build_norm_term(recipe.loss)
-        self.batches = BatchMaker(faces, split, targets, recipe.run.batch, recipe.data.seed)
+        self.batches = BatchMaker(faces, split, targets, recipe.run.batch, recipe.data.seed, window=recipe.data.window)
         self.optimiser = self._make_optimiser()
         self.plan = Plan.of(recipe.run.steps, recipe.run.norm_phase)
         self.step = 0
