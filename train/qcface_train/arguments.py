@@ -37,7 +37,13 @@ class DataArguments:
     """Pictures and augmentation."""
 
     shards: tuple[str, ...] = ("train/*.tar.gz", "unlabelled/*.tar.gz")
-    """Patterns of tar shards below the data folder."""
+    """Patterns below the data folder: tar shards, image folders (one folder an identity), or RecordIO files."""
+    read: str = "cache"
+    """How pictures are read: cache (decoded once into a memory-mapped file) or stream (decoded each time)."""
+    window: int = 0
+    """Shards that the order of an epoch stays within at a time; 0 mixes everything. For compressed or slow shards."""
+    smallest_class: int = 1
+    """Identities with fewer pictures are used without their label (with a teacher) or not at all."""
     drawn: int = 0
     """Drawn people (16 pictures each) to use instead of shards; for trying the training without photographs."""
     held_out: int = 120
@@ -55,8 +61,13 @@ class DataArguments:
             values = getattr(self, name)
             if len(values) != 2 or not all(0 <= value <= 1 for value in values):
                 raise RecipeError(f"data.{name}: expected two numbers from 0 to 1, got {values}")
-        if min(self.held_out, self.drawn) < 0:
-            raise RecipeError(f"data: held_out and drawn must be at least 0, got {self.held_out} and {self.drawn}")
+        for name, least in (("held_out", 0), ("drawn", 0), ("window", 0), ("smallest_class", 1)):
+            if getattr(self, name) < least:
+                raise RecipeError(f"data.{name} must be at least {least}, got {getattr(self, name)}")
+        if self.read not in ("cache", "stream"):
+            raise RecipeError(f"data.read: expected cache or stream, got {self.read!r}")
+        if self.read == "cache" and self.window:
+            raise RecipeError("data.window is for data.read: stream; a cache is read in any order at no cost")
         if (self.drawn > 0) == (len(self.shards) > 0):
             raise RecipeError("data: give either shards or drawn (with shards: []), not both and not neither")
 

@@ -31,9 +31,9 @@ from qcface_train.checkpoint import (
     save_weights,
 )
 from qcface_train.data import NO_CLASS, Batch, BatchMaker, Split, ahead
+from qcface_train.faces import FaceSet
 from qcface_train.heads import ArcMargin, CosineHead
 from qcface_train.recognizability import NormTarget, guidance, norm_loss
-from qcface_train.shards import FaceSet
 from qcface_train.validation import validate
 
 _LOG = logging.getLogger("qcface_train")
@@ -85,7 +85,7 @@ class Trainer:
             self.head.start_from(_class_centres(targets, split))
         self.margin = ArcMargin(recipe.loss.margin, recipe.loss.scale)
         self.norm_target = NormTarget(recipe.loss.la, recipe.loss.ua)
-        self.batches = BatchMaker(faces, split, targets, recipe.run.batch, recipe.data.seed)
+        self.batches = BatchMaker(faces, split, targets, recipe.run.batch, recipe.data.seed, window=recipe.data.window)
         self.optimiser = self._make_optimiser()
         self.plan = Plan.of(recipe.run.steps, recipe.run.norm_phase)
         self.step = 0
