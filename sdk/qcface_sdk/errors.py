@@ -19,9 +19,12 @@
     │   ├── ManifestError               manifest missing, malformed or of an unknown schema
     │   ├── ModelHashError              a bundle file missing, extra, truncated or altered
     │   ├── ThresholdUnavailableError   no supported threshold for that false-match rate
+    │   ├── EngineMismatchError         an engine built for another TensorRT, GPU, driver or model
     │   └── InferenceError              the runtime failed while running
+    │       └── DeviceLostError         the GPU failed or vanished while running
     ├── ContractMismatchError(QCFaceError, ValueError)      embeddings of different models
     ├── BackendUnavailableError(QCFaceError, ImportError)   unknown backend or missing package
+    │   └── DeviceUnavailableError      no NVIDIA driver, or no GPU
     ├── GalleryError(QCFaceError)
     │   ├── UnknownSubjectError(+KeyError)
     │   ├── GalleryFormatError          foreign or corrupt file, other schema version
@@ -110,8 +113,16 @@ class ThresholdUnavailableError(ModelError):
     """The bundle holds no supported threshold for that false-match rate."""
 
 
+class EngineMismatchError(ModelError):
+    """A TensorRT engine was built for another TensorRT, GPU, driver or model than it is to be used with."""
+
+
 class InferenceError(ModelError):
     """The runtime failed while running a model, or returned something that is not an embedding."""
+
+
+class DeviceLostError(InferenceError):
+    """The GPU failed or vanished while running; nothing runs on it again before the process is started anew."""
 
 
 class ContractMismatchError(QCFaceError, ValueError):
@@ -120,6 +131,10 @@ class ContractMismatchError(QCFaceError, ValueError):
 
 class BackendUnavailableError(QCFaceError, ImportError):
     """A backend is unknown, or the package it needs is not installed."""
+
+
+class DeviceUnavailableError(BackendUnavailableError):
+    """There is no NVIDIA driver, or no GPU that it can use."""
 
 
 class GalleryError(QCFaceError):
