@@ -1,8 +1,9 @@
 """Pack a model bundle: ONNX files and what was measured of them, checked, hashed, written whole or not at all.
 
-The JSON files follow the manifest (qcface_sdk/manifest.py): --thresholds is {"thresholds": [rows]}, --quality is the
-object `quality`, --detector-info the object `detector` without `file`. Give --master for a recogniser whose graph was
-rewritten after export: templates stay comparable with those of the master. Exit status 1: refused, nothing written.
+The JSON files follow the manifest (qcface_sdk/manifest.py): --thresholds is {"thresholds": [rows], "tails": [tails]},
+--quality {"quality": [maps]}, --proofs {"proofs": [proofs]}, --detector-info the object `detector` without `file`. Give
+--master for a recogniser whose graph was rewritten after export: templates stay comparable with those of the master.
+Exit status 1: refused, nothing written.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for option in _FILES:
         parser.add_argument(f"--{option}", type=Path, required=True, metavar="FILE")
+    parser.add_argument("--proofs", type=Path, metavar="FILE", help="what the export measured of the recogniser")
     for option in _TEXTS:
         parser.add_argument(f"--{option}", required=True, metavar="TEXT")
     parser.add_argument("--master", type=Path, metavar="ONNX", help="FP32 master (default: the recogniser)")
@@ -44,6 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         bundle = make_bundle(
             BundleParts(
                 **files,
+                proofs=args.proofs.read_bytes() if args.proofs else b'{"proofs": []}',
                 name=args.name,
                 version=args.version,
                 license=args.license_text,

@@ -19,6 +19,10 @@ BUILTIN_BASES = {
     "BackendUnavailableError": ImportError,
     "UnknownSubjectError": KeyError,
     "GalleryStorageError": OSError,
+    "CameraError": OSError,
+    "CameraAccessError": PermissionError,
+    "EventStorageError": OSError,
+    "EventTransportError": ConnectionError,
 }
 ERROR_CLASSES = [value for value in vars(errors).values() if inspect.isclass(value)]
 PUBLIC_CLASSES = [name for name in qcface_sdk.__all__ if inspect.isclass(getattr(qcface_sdk, name))]

@@ -21,6 +21,7 @@ from qcface_sdk.manifest import (
     EmbeddingContract,
     InputContract,
     Manifest,
+    QualityGate,
     QualityMap,
     ThresholdRow,
 )
@@ -163,7 +164,7 @@ def tiny_manifest(files: dict[str, bytes], **changes: object) -> Manifest:
     master = hashlib.sha256(files["recognizer.fp32.onnx"]).hexdigest()
     preparation = InputContract((112, 112), "RGB", (127.5,) * 3, (127.5,) * 3, "NCHW", "arcface-112")
     values: dict[str, object] = {
-        "schema": 1,
+        "schema": 2,
         "name": "tiny",
         "version": "0.0.1",
         "created": "2026-01-01T00:00:00Z",
@@ -172,13 +173,28 @@ def tiny_manifest(files: dict[str, bytes], **changes: object) -> Manifest:
         "tools": {"tiny_models": "1"},
         "input": preparation,
         "embedding": EmbeddingContract(512, preparation.contract_id(master, 512), master, 1.0, 100.0),
-        "quality": QualityMap(((0.0, 0.0), (20.0, 50.0), (60.0, 100.0)), "made up", 10.0, "made up"),
+        "quality": tiny_quality(),
         "detector": DetectorInfo("detector.fp32.onnx", 0.6, 0.3, 40.0, 120.0, "made up"),
         "artifacts": (Artifact("recognizer-fp32", "recognizer.fp32.onnx", "fp32", ("onnxruntime", "openvino")),),
         "thresholds": tiny_thresholds(),
+        "tails": (),
+        "proofs": (),
         "files": file_records(files),
     }
     return Manifest(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def tiny_quality(
+    knots: tuple[tuple[float, float], ...] = ((0.0, 0.0), (20.0, 50.0), (60.0, 100.0)),
+    retry_below: float = 10.0,
+    enroll_below: float = 20.0,
+) -> tuple[QualityMap, ...]:
+    """Return one made-up map and its gates for both CPU backends."""
+    probe, enroll = (QualityGate(minimum, 0.9, 1e-4, "made up") for minimum in (retry_below, enroll_below))
+    return tuple(
+        QualityMap("recognizer-fp32", runtime, knots, "made up", probe, enroll)
+        for runtime in ("onnxruntime", "openvino")
+    )
 
 
 def tiny_thresholds() -> tuple[ThresholdRow, ...]:
@@ -214,7 +230,7 @@ def tiny_bundle(folder: Path, *, seed: int = 0) -> Path:
     """Write a complete, valid bundle to `folder` and return it; another `seed` has another embedding contract.
 
     Thresholds (both backends): 0.2, 0.3, 0.4, 0.5 at fmr 1e-2, 1e-3, 1e-4, 1e-5; 1e-6 is not supported. Quality runs
-    0, 50, 100 at magnitudes 0, 20, 60.
+    0, 50, 100 at magnitudes 0, 20, 60; the gates are 10 for probes and 20 for enrolment.
     """
     files = {**tiny_files(), "recognizer.fp32.onnx": tiny_recognizer(seed)}
     Bundle.create(tiny_manifest(files), files).save_folder(folder)

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +26,10 @@ from qcface_sdk.manifest import (
     Artifact,
     DetectorInfo,
     EmbeddingContract,
+    ImpostorTail,
     InputContract,
     Manifest,
+    Proof,
     QualityMap,
     ThresholdRow,
 )
@@ -57,9 +60,9 @@ class BundleParts:
     card: bytes
     """Model card, Markdown in UTF-8."""
     thresholds: bytes
-    """JSON object with the key ``thresholds``: a list of `ThresholdRow`."""
+    """JSON object with the key ``thresholds``, a list of `ThresholdRow`, and perhaps ``tails``, of `ImpostorTail`."""
     quality: bytes
-    """JSON object: a `QualityMap`."""
+    """JSON object with the key ``quality``: a list of `QualityMap`."""
     detector_info: bytes
     """JSON object: a `DetectorInfo` without ``file``."""
     name: str
@@ -70,6 +73,8 @@ class BundleParts:
     """Licence of the weights, in words."""
     training_data: str
     """What the weights were trained on, in words."""
+    proofs: bytes = b'{"proofs": []}'
+    """JSON object with the key ``proofs``: a list of `Proof`."""
     la: float = 1.0
     """Smallest magnitude the training aimed at."""
     ua: float = 100.0
@@ -113,10 +118,12 @@ def make_bundle(parts: BundleParts) -> Bundle:
         tools=tools,
         input=INPUT,
         embedding=EmbeddingContract(dimension, INPUT.contract_id(master, dimension), master, parts.la, parts.ua),
-        quality=decode(QualityMap, parse_object(parts.quality, "quality"), "quality"),
+        quality=_with_inherited(_quality_maps(parts.quality), embeddings, "quality map"),
         detector=_detector_info(parts.detector_info),
         artifacts=(Artifact(RECOGNIZER_ID, RECOGNIZER_FILE, "fp32", parts.runtimes),),
-        thresholds=_with_inherited(_threshold_rows(parts.thresholds), embeddings),
+        thresholds=_with_inherited(_threshold_rows(parts.thresholds), embeddings, "thresholds"),
+        tails=_with_inherited(_tails(parts.thresholds), embeddings, "tail"),
+        proofs=_proofs(parts.proofs),
         files=file_records(files),
     )
     return Bundle.create(manifest, files)
@@ -158,37 +165,67 @@ def _detector_info(data: bytes) -> DetectorInfo:
 @dataclass(frozen=True, slots=True)
 class _ThresholdFile:
     thresholds: tuple[ThresholdRow, ...]
+    tails: tuple[ImpostorTail, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _QualityFile:
+    quality: tuple[QualityMap, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _ProofFile:
+    proofs: tuple[Proof, ...]
+
+
+def _threshold_file(data: bytes) -> _ThresholdFile:
+    return decode(_ThresholdFile, {"tails": [], **parse_object(data, "thresholds")}, "")
 
 
 def _threshold_rows(data: bytes) -> tuple[ThresholdRow, ...]:
-    return decode(_ThresholdFile, parse_object(data, "thresholds"), "").thresholds
+    return _threshold_file(data).thresholds
+
+
+def _tails(data: bytes) -> tuple[ImpostorTail, ...]:
+    return _threshold_file(data).tails
+
+
+def _quality_maps(data: bytes) -> tuple[QualityMap, ...]:
+    return decode(_QualityFile, parse_object(data, "quality"), "").quality
+
+
+def _proofs(data: bytes) -> tuple[Proof, ...]:
+    return decode(_ProofFile, parse_object(data, "proofs"), "").proofs
+
+
+_Measured = TypeVar("_Measured", ThresholdRow, QualityMap, ImpostorTail)
 
 
 def _with_inherited(
-    rows: tuple[ThresholdRow, ...], embeddings: Mapping[str, NDArray[np.float32]]
-) -> tuple[ThresholdRow, ...]:
+    rows: tuple[_Measured, ...], embeddings: Mapping[str, NDArray[np.float32]], what: str
+) -> tuple[_Measured, ...]:
     """Add the measured runtime's rows for runtimes without their own that give the same embeddings."""
     reference = embeddings.get(_MEASURED_RUNTIME)
     measured = [row for row in rows if row.runtime == _MEASURED_RUNTIME]
     if reference is None or not measured:
         return rows
-    inherited: list[ThresholdRow] = []
+    inherited: list[_Measured] = []
     for runtime, values in embeddings.items():
         if not any(row.runtime == runtime for row in rows):
-            cosine = _check_agreement(reference, values, runtime)
+            cosine = _check_agreement(reference, values, runtime, what)
             note = f"inherited from {_MEASURED_RUNTIME} (smallest cosine {cosine:.7f} on {len(values)} drawn inputs)"
             inherited += [replace(row, runtime=runtime, origin=f"{note}; {row.origin}") for row in measured]
     return rows + tuple(inherited)
 
 
-def _check_agreement(reference: NDArray[np.float32], other: NDArray[np.float32], runtime: str) -> float:
+def _check_agreement(reference: NDArray[np.float32], other: NDArray[np.float32], runtime: str, what: str) -> float:
     lengths, others = np.linalg.norm(reference, axis=1), np.linalg.norm(other, axis=1)
     cosine = float(np.min(np.sum(reference.astype(np.float64) * other, axis=1) / (lengths * others)))
     change = float(np.max(np.abs(others / lengths - 1)))
     if cosine < _LEAST_COSINE or change > _LARGEST_MAGNITUDE_CHANGE:
         raise ModelFormatError(
-            f"{runtime} must give the embeddings of {_MEASURED_RUNTIME} to inherit its thresholds (cosine at least "
+            f"{runtime} must give the embeddings of {_MEASURED_RUNTIME} to inherit its {what} (cosine at least "
             f"{_LEAST_COSINE}, magnitude within {_LARGEST_MAGNITUDE_CHANGE}), got {cosine:.6f} and {change:.2g}; "
-            f"measure thresholds with {runtime} or leave it out"
+            f"measure it with {runtime} or leave that runtime out"
         )
     return min(cosine, 1.0)

@@ -25,7 +25,7 @@ from qcface_sdk.bundle_files import (
 )
 from qcface_sdk.checks import check_choice, check_fraction
 from qcface_sdk.errors import ManifestError, ModelHashError, ModelNotFoundError, ThresholdUnavailableError
-from qcface_sdk.manifest import MANIFEST_NAME, PRECISIONS, Artifact, FileRecord, Manifest, ThresholdRow
+from qcface_sdk.manifest import MANIFEST_NAME, PRECISIONS, Artifact, FileRecord, Manifest, QualityMap, ThresholdRow
 from qcface_sdk.thresholds import threshold_at
 
 DEFAULT_BUNDLE = Path(__file__).parent / "weights" / "default"
@@ -125,7 +125,7 @@ class Bundle:
         runtime : str
             Backend name, such as ``onnxruntime``.
         precision : str, default "auto"
-            ``fp32``, ``fp16``, ``int8``, or ``auto`` for the first the manifest lists for that runtime.
+            ``fp32``, ``fp16``, ``bf16``, ``int8``, ``fp8``, or ``auto`` for the first listed for that runtime.
 
         Raises
         ------
@@ -140,6 +140,20 @@ class Bundle:
                 return artifact
         held = "; ".join(f"{a.precision} for {', '.join(a.runtimes)}" for a in self.manifest.artifacts)
         raise ModelNotFoundError(f"{self.source} holds no {precision} recogniser for {runtime}; it holds {held}")
+
+    def quality_map(self, artifact: str, runtime: str) -> QualityMap:
+        """Return the quality map and gates of one artefact on one runtime.
+
+        Raises
+        ------
+        ModelNotFoundError
+            If the bundle does not offer that artefact for that runtime.
+        """
+        for entry in self.manifest.quality:
+            if (entry.artifact, entry.runtime) == (artifact, runtime):
+                return entry
+        measured = ", ".join(sorted(f"{entry.artifact} on {entry.runtime}" for entry in self.manifest.quality))
+        raise ModelNotFoundError(f"{self.source} has no quality map for {artifact} on {runtime}; it has {measured}")
 
     def thresholds(self, artifact: str, runtime: str) -> tuple[ThresholdRow, ...]:
         """Return the rows measured for one artefact on one runtime, largest fmr first."""

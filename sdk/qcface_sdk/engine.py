@@ -27,6 +27,7 @@ from qcface_sdk.checks import (
 from qcface_sdk.detection import Detector, DetectorLimits
 from qcface_sdk.embedding import Embedder
 from qcface_sdk.errors import InputError, ModelNotFoundError
+from qcface_sdk.manifest import QualityGate
 from qcface_sdk.matching import check_same_contract, compare_faces
 from qcface_sdk.quality import QualityScale
 from qcface_sdk.recognizability import recognizability
@@ -34,7 +35,7 @@ from qcface_sdk.results import Face, Match
 from qcface_sdk.runtime import open_runner, resolve_backend
 from qcface_sdk.template import Template
 
-PRECISIONS = ("auto", "fp32", "fp16", "int8")
+PRECISIONS = ("auto", "fp32", "fp16", "bf16", "int8", "fp8")
 
 
 class FaceEngine:
@@ -50,7 +51,7 @@ class FaceEngine:
     backend : str
         ``"auto"`` (ONNX Runtime), ``"onnxruntime"`` or ``"openvino"``.
     precision : str
-        ``"auto"``, ``"fp32"``, ``"fp16"`` or ``"int8"``, as far as the bundle holds it.
+        ``"auto"``, ``"fp32"``, ``"fp16"``, ``"bf16"``, ``"int8"`` or ``"fp8"``, as far as the bundle holds it.
     threads : int
         Threads per network run.
     detector : str, path or None
@@ -101,7 +102,9 @@ class FaceEngine:
         manifest = self._bundle.manifest
         self._artifact = self._bundle.artifact(self._backend, precision)
         self._ua, self._la = manifest.embedding.ua, manifest.embedding.la
-        self._scale = QualityScale(manifest.quality.knots, manifest.quality.retry_below)
+        quality = self._bundle.quality_map(self._artifact.id, self._backend)
+        self._scale = QualityScale(quality.knots)
+        self._probe_gate, self._enroll_gate = quality.probe_gate, quality.enroll_gate
         self._detector = self._open_detector(detector, threads, min_face, score_threshold)
         self._embedder = Embedder(
             open_runner(self._bundle.read(self._artifact.file), self._backend, threads),
@@ -149,8 +152,23 @@ class FaceEngine:
 
     @property
     def retry_below(self) -> float:
-        """Quality below which a face is not to be trusted for a decision, 0..100."""
-        return self._scale.retry_below
+        """Quality below which a face is not to be trusted for a decision, 0..100: the minimum of `probe_gate`."""
+        return self._probe_gate.minimum
+
+    @property
+    def enroll_below(self) -> float:
+        """Quality below which a face should not be enrolled, 0..100: the minimum of `enroll_gate`."""
+        return self._enroll_gate.minimum
+
+    @property
+    def probe_gate(self) -> QualityGate:
+        """What is promised of probes that are not below `retry_below`."""
+        return self._probe_gate
+
+    @property
+    def enroll_gate(self) -> QualityGate:
+        """What is promised of enrolled faces that are not below `enroll_below`."""
+        return self._enroll_gate
 
     def get(self, image: Any) -> tuple[Face, ...]:
         """Find and embed the faces of a picture. Thread-safe.

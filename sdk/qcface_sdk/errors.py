@@ -10,20 +10,33 @@
     │   ├── NotFiniteError              NaN or infinity
     │   ├── DegenerateLandmarksError    five points that fix no similarity transform
     │   ├── OptionError                 an option out of range or unknown
-    │   └── TemplateFormatError         bytes that are not a template
+    │   ├── TemplateFormatError         bytes that are not a template
+    │   ├── EventFormatError            values that are not a door event
+    │   └── ConfigError                 configuration file: unknown key, wrong value; names line and key
     ├── ModelError(QCFaceError)
     │   ├── ModelNotFoundError(+FileNotFoundError)
     │   ├── ModelFormatError            not an ONNX file, truncated, or foreign inputs and outputs
     │   ├── ManifestError               manifest missing, malformed or of an unknown schema
     │   ├── ModelHashError              a bundle file missing, extra, truncated or altered
     │   ├── ThresholdUnavailableError   no supported threshold for that false-match rate
+    │   ├── EngineMismatchError         an engine built for another TensorRT, GPU, driver or model
     │   └── InferenceError              the runtime failed while running
+    │       └── DeviceLostError         the GPU failed or vanished while running
     ├── ContractMismatchError(QCFaceError, ValueError)      embeddings of different models
     ├── BackendUnavailableError(QCFaceError, ImportError)   unknown backend or missing package
-    └── GalleryError(QCFaceError)
-        ├── UnknownSubjectError(+KeyError)
-        ├── GalleryFormatError          foreign or corrupt file, other schema version
-        └── GalleryStorageError(+OSError)   read-only, disk full, locked too long
+    │   └── DeviceUnavailableError      no NVIDIA driver, or no GPU
+    ├── GalleryError(QCFaceError)
+    │   ├── UnknownSubjectError(+KeyError)
+    │   ├── GalleryFormatError          foreign or corrupt file, other schema version
+    │   └── GalleryStorageError(+OSError)   read-only, disk full, locked too long
+    ├── CameraError(QCFaceError, OSError)   cannot be reached, refuses, stalls, or gives nothing that can be decoded
+    │   └── CameraAccessError(+PermissionError)     user or password refused
+    ├── ServiceError(QCFaceError)       `qcface run` cannot start or go on: port in use, two services on one folder
+    └── DeliveryError(QCFaceError)
+        ├── EventStorageError(+OSError)     an event could not be made durable: disk full, read-only, damaged
+        ├── EventTransportError(+ConnectionError)   broker or webhook: refused, bad TLS, unreachable
+        └── ActuatorError               an open command was not carried out; the door stays shut
+            └── CommandExpiredError     it came too late
 
 "No face found" is an empty tuple, not an error. Catch `QCFaceError` to catch them all; the second base lets code
 that knows only the builtin (``except ValueError``) keep working.
@@ -68,6 +81,14 @@ class TemplateFormatError(InputError):
     """Bytes that are not a whole, unaltered template of a known version."""
 
 
+class EventFormatError(InputError):
+    """Values that are not a door event of this schema, or contradict one another."""
+
+
+class ConfigError(InputError):
+    """A configuration file is not TOML, has an unknown key or a wrong value; the message names line and key."""
+
+
 class ModelError(QCFaceError):
     """A model, its bundle or its run is at fault."""
 
@@ -92,8 +113,16 @@ class ThresholdUnavailableError(ModelError):
     """The bundle holds no supported threshold for that false-match rate."""
 
 
+class EngineMismatchError(ModelError):
+    """A TensorRT engine was built for another TensorRT, GPU, driver or model than it is to be used with."""
+
+
 class InferenceError(ModelError):
     """The runtime failed while running a model, or returned something that is not an embedding."""
+
+
+class DeviceLostError(InferenceError):
+    """The GPU failed or vanished while running; nothing runs on it again before the process is started anew."""
 
 
 class ContractMismatchError(QCFaceError, ValueError):
@@ -102,6 +131,10 @@ class ContractMismatchError(QCFaceError, ValueError):
 
 class BackendUnavailableError(QCFaceError, ImportError):
     """A backend is unknown, or the package it needs is not installed."""
+
+
+class DeviceUnavailableError(BackendUnavailableError):
+    """There is no NVIDIA driver, or no GPU that it can use."""
 
 
 class GalleryError(QCFaceError):
@@ -121,3 +154,35 @@ class GalleryFormatError(GalleryError):
 
 class GalleryStorageError(GalleryError, OSError):
     """The gallery's storage refused: read-only, disk full, or locked too long."""
+
+
+class CameraError(QCFaceError, OSError):
+    """A camera or video file cannot be reached, stalls, or gives nothing that can be decoded; holds no credentials."""
+
+
+class CameraAccessError(CameraError, PermissionError):
+    """A camera refuses user and password."""
+
+
+class ServiceError(QCFaceError):
+    """The service cannot start or go on: a port in use, or two services on one state folder."""
+
+
+class DeliveryError(QCFaceError):
+    """Something that had to leave the decision did not."""
+
+
+class EventStorageError(DeliveryError, OSError):
+    """An event could not be made durable: disk full, read-only or damaged file."""
+
+
+class EventTransportError(DeliveryError, ConnectionError):
+    """A broker or webhook refused, cannot be reached, or cannot be trusted (TLS)."""
+
+
+class ActuatorError(DeliveryError):
+    """An open command was not carried out; the door stays shut."""
+
+
+class CommandExpiredError(ActuatorError):
+    """An open command came after its time; it is dropped and never tried again."""

@@ -1,4 +1,4 @@
-"""The manifest of a model bundle, schema 1: what a bundle holds and what was measured of it.
+"""The manifest of a model bundle, schema 2: what a bundle holds and what was measured of it.
 
 A bundle is a folder, or the same files in one uncompressed zip (``.qcface``), all on one level. ``manifest.json``
 is UTF-8 JSON; every key below is required, no other is allowed, numbers are finite.
@@ -6,7 +6,7 @@ is UTF-8 JSON; every key below is required, no other is allowed, numbers are fin
 =============  =====================================================================================================
 key            meaning
 =============  =====================================================================================================
-schema         1
+schema         2
 name           short name of the model, such as ``qcface-edge``
 version        version of the model
 created        UTC time of packing, ``YYYY-MM-DDTHH:MM:SSZ``
@@ -15,10 +15,12 @@ training_data  what the weights were trained on, in words
 tools          name to version of the programs that made the files
 input          how pixels become recogniser input: `InputContract`
 embedding      what comes out, and its contract id: `EmbeddingContract`
-quality        magnitude to quality 0..100: `QualityMap`
+quality        magnitude to quality 0..100 and the gates, one per artefact and runtime: list of `QualityMap`
 detector       the detector's file and how it was measured: `DetectorInfo`
 artifacts      the recogniser's files, best first: list of `Artifact`
 thresholds     measured decision thresholds: list of `ThresholdRow`
+tails          impostor scores beyond the measured rates, may be empty: list of `ImpostorTail`
+proofs         what the export measured of each artefact against its reference, may be empty: list of `Proof`
 files          file name to SHA-256 and size: `FileRecord`; every file but the manifest, and no other
 =============  =====================================================================================================
 
@@ -35,11 +37,31 @@ from itertools import pairwise
 
 from qcface_sdk.contract import contract_id
 from qcface_sdk.errors import ManifestError
+from qcface_sdk.measurements import ImpostorTail, Proof, ProofFigure, QualityGate, QualityMap, ThresholdRow
 from qcface_sdk.strict_json import decode, dump_object, parse_object
 
-SCHEMA = 1
+__all__ = [
+    "MANIFEST_NAME",
+    "PRECISIONS",
+    "SCHEMA",
+    "Artifact",
+    "DetectorInfo",
+    "EmbeddingContract",
+    "FileRecord",
+    "ImpostorTail",
+    "InputContract",
+    "Manifest",
+    "Proof",
+    "ProofFigure",
+    "QualityGate",
+    "QualityMap",
+    "ThresholdRow",
+    "is_bundle_file_name",
+]
+
+SCHEMA = 2
 MANIFEST_NAME = "manifest.json"
-PRECISIONS = ("fp32", "fp16", "int8")
+PRECISIONS = ("fp32", "fp16", "bf16", "int8", "fp8")
 
 # An alignment template stands for one set of points on one crop size for ever (qcface_sdk.geometry).
 _TEMPLATE_SIZES = {"arcface-112": (112, 112)}
@@ -120,29 +142,6 @@ class EmbeddingContract:
 
 
 @dataclass(frozen=True, slots=True)
-class QualityMap:
-    """Magnitude to quality: piecewise linear through `knots`, constant beyond their ends."""
-
-    knots: tuple[tuple[float, float], ...]
-    """(magnitude, quality 0..100), at least two; magnitude rises, quality does not fall."""
-    origin: str
-    """What the knots were measured on."""
-    retry_below: float
-    """Quality under which a face should be taken again, 0..100."""
-    retry_origin: str
-    """What `retry_below` was measured on."""
-
-    def __post_init__(self) -> None:
-        _require(len(self.knots) >= 2, f"knots must be at least 2, got {len(self.knots)}")
-        for (magnitude, quality), (next_magnitude, next_quality) in pairwise(self.knots):
-            _require(magnitude < next_magnitude, f"knots must rise in magnitude, got {magnitude}, {next_magnitude}")
-            _require(quality <= next_quality, f"knots must not fall in quality, got {quality}, {next_quality}")
-        ends = (self.knots[0][1], self.knots[-1][1], self.retry_below)
-        _require(all(0 <= value <= 100 for value in ends), f"knots and retry_below must lie in 0..100, got {ends}")
-        _require(self.knots[0][0] >= 0, f"knots must have magnitudes of at least 0, got {self.knots[0][0]}")
-
-
-@dataclass(frozen=True, slots=True)
 class DetectorInfo:
     """The detector (YuNet output layout) and where it is measured to be reliable."""
 
@@ -175,7 +174,7 @@ class Artifact:
     file: str
     """File name in the bundle."""
     precision: str
-    """``fp32``, ``fp16`` or ``int8``."""
+    """``fp32``, ``fp16``, ``bf16``, ``int8`` or ``fp8``."""
     runtimes: tuple[str, ...]
     """Backends it was made for: ``onnxruntime``, ``openvino``, ..."""
 
@@ -184,40 +183,6 @@ class Artifact:
         _require(self.precision in PRECISIONS, f"precision must be one of {PRECISIONS}, got {self.precision!r}")
         valid = all(_TOKEN.fullmatch(name) for name in self.runtimes) and len(set(self.runtimes)) == len(self.runtimes)
         _require(valid and bool(self.runtimes), f"runtimes must be different backend names, got {self.runtimes}")
-
-
-@dataclass(frozen=True, slots=True)
-class ThresholdRow:
-    """A decision threshold and the measurement it comes from."""
-
-    artifact: str
-    """Id of the artefact it was measured with."""
-    runtime: str
-    """Backend it was measured with."""
-    fmr: float
-    """False match rate at `threshold`, between 0 and 1."""
-    threshold: float
-    """Similarity (cosine, -1..1) from which two faces count as one person."""
-    interval: tuple[float, float]
-    """Confidence interval of `threshold`; see `origin`."""
-    impostors: int
-    """Pairs of different people measured."""
-    genuines: int
-    """Pairs of one person measured."""
-    fnmr: float
-    """False non-match rate at `threshold`, 0..1."""
-    supported: bool
-    """Whether there were enough impostor pairs to state `fmr`; unsupported rows are shown, never used."""
-    origin: str
-    """What it was measured on."""
-
-    def __post_init__(self) -> None:
-        _require(0 < self.fmr < 1, f"fmr must lie between 0 and 1, got {self.fmr}")
-        _require(-1 <= self.threshold <= 1, f"threshold must be a similarity in -1..1, got {self.threshold}")
-        low, high = self.interval
-        _require(low <= self.threshold <= high, f"interval must hold the threshold {self.threshold}, got {low}, {high}")
-        _require(self.impostors > 0 and self.genuines >= 0, "impostors must be above 0 and genuines not below")
-        _require(0 <= self.fnmr <= 1, f"fnmr must lie in 0..1, got {self.fnmr}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +204,7 @@ class Manifest:
     """Everything a bundle says about itself; see the module docstring. Immutable, so it may be shared by threads."""
 
     schema: int
-    """1."""
+    """2."""
     name: str
     """Short name of the model."""
     version: str
@@ -256,14 +221,18 @@ class Manifest:
     """How pixels become recogniser input."""
     embedding: EmbeddingContract
     """What comes out."""
-    quality: QualityMap
-    """Magnitude to quality."""
+    quality: tuple[QualityMap, ...]
+    """Magnitude to quality and the quality gates, exactly one for every artefact on every of its runtimes."""
     detector: DetectorInfo
     """The detector."""
     artifacts: tuple[Artifact, ...]
     """The recogniser's files, best first."""
     thresholds: tuple[ThresholdRow, ...]
     """Measured decision thresholds."""
+    tails: tuple[ImpostorTail, ...]
+    """How impostor scores run out beyond the measured rates; at most one for an artefact on a runtime."""
+    proofs: tuple[Proof, ...]
+    """What the export measured of the artefacts against their references."""
     files: Mapping[str, FileRecord]
     """Every file of the bundle but the manifest."""
 
@@ -280,6 +249,7 @@ class Manifest:
         )
         self._check_files()
         self._check_thresholds()
+        self._check_pairs()
 
     @classmethod
     def from_json(cls, data: bytes) -> Manifest:
@@ -333,6 +303,25 @@ class Manifest:
                 _require(strict.fmr < loose.fmr, f"{where}: fmr {strict.fmr:g} stands twice")
                 falls = strict.threshold >= loose.threshold
                 _require(falls, f"{where}: fmr {strict.fmr:g} must not have a lower threshold than fmr {loose.fmr:g}")
+
+    def _check_pairs(self) -> None:
+        """Refuse measurements of artefacts that are not there, twice the same one, and artefacts without quality."""
+        wanted = [(artifact.id, runtime) for artifact in self.artifacts for runtime in artifact.runtimes]
+        lists: tuple[tuple[str, Sequence[QualityMap | ImpostorTail | Proof], bool], ...] = (
+            ("quality", self.quality, True),
+            ("tails", self.tails, True),
+            ("proofs", self.proofs, False),
+        )
+        for name, entries, once in lists:
+            seen = [(entry.artifact, entry.runtime) for entry in entries]
+            for artifact, runtime in seen:
+                known = (artifact, runtime) in wanted
+                _require(known, f"{name}: no artefact {artifact!r} for runtime {runtime!r}")
+                twice = once and seen.count((artifact, runtime)) > 1
+                _require(not twice, f"{name}: {artifact} on {runtime} stands twice")
+        mapped = {(entry.artifact, entry.runtime) for entry in self.quality}
+        for artifact, runtime in wanted:
+            _require((artifact, runtime) in mapped, f"quality: no entry for {artifact} on {runtime}")
 
 
 def _schema_message(schema: object) -> str:

@@ -20,19 +20,16 @@ class QualityScale:
     ----------
     knots : sequence of (float, float)
         (magnitude, quality) pairs, both strictly increasing, quality within 0..100; at least two.
-    retry_below : float
-        Quality below which a face is not to be trusted for a decision.
 
     Examples
     --------
-    >>> QualityScale([(0.0, 0.0), (50.0, 100.0)], retry_below=20.0).quality([10.0, 75.0]).tolist()
+    >>> QualityScale([(0.0, 0.0), (50.0, 100.0)]).quality([10.0, 75.0]).tolist()
     [20.0, 100.0]
     """
 
-    def __init__(self, knots: Sequence[tuple[float, float]], retry_below: float) -> None:
+    def __init__(self, knots: Sequence[tuple[float, float]]) -> None:
         self._magnitudes = np.array([knot[0] for knot in knots], dtype=np.float64)
         self._qualities = np.array([knot[1] for knot in knots], dtype=np.float64)
-        self.retry_below = retry_below
 
     def quality(self, magnitudes: ArrayLike) -> NDArray[np.float64]:
         """Return the quality, 0..100, of each magnitude; the ends hold beyond the knots."""

@@ -22,6 +22,7 @@ from tiny_models import tiny_detector, tiny_files, tiny_manifest, tiny_recognize
 
 PLAIN: dict[str, Any] = json.loads(tiny_manifest(tiny_files()).to_json())
 ROWS = [row for row in PLAIN["thresholds"] if row["runtime"] == "onnxruntime"]
+MAPS = [entry for entry in PLAIN["quality"] if entry["runtime"] == "onnxruntime"]
 DETECTOR_INFO = {key: value for key, value in PLAIN["detector"].items() if key != "file"}
 needs_openvino = pytest.mark.skipif(importlib.util.find_spec("openvino") is None, reason="openvino is not installed")
 
@@ -35,7 +36,7 @@ PARTS = BundleParts(
     detector=tiny_detector(),
     card=b"# tiny\n",
     thresholds=encoded({"thresholds": ROWS}),
-    quality=encoded(PLAIN["quality"]),
+    quality=encoded({"quality": MAPS}),
     detector_info=encoded(DETECTOR_INFO),
     name="tiny",
     version="1.2.3",
@@ -115,7 +116,7 @@ def test_make_bundle_with_runtimes_that_disagree_is_refused(monkeypatch: pytest.
         ("thresholds", encoded({"thresholds": ROWS, "note": 1}), "unknown key note"),
         ("thresholds", encoded({"thresholds": [{**ROWS[0], "fmr": "x"}]}), r"thresholds\[0\].fmr must be a number"),
         ("thresholds", encoded({"thresholds": [{**ROWS[0], "runtime": "tensorrt"}]}), "no artefact"),
-        ("quality", encoded({**PLAIN["quality"], "knots": []}), "quality.knots must be at least 2"),
+        ("quality", encoded({"quality": [{**MAPS[0], "knots": []}]}), r"quality\[0\].knots must be at least 2"),
         ("detector_info", encoded({}), "missing key detector.iou_threshold"),
         ("detector_info", b"{", "detector must be JSON"),
         ("name", "", "name must not be empty"),

@@ -242,7 +242,7 @@ def test_artifact_that_is_not_there_lists_those_that_are(folder: Path, runtime: 
 
 
 def test_artifact_of_an_unknown_precision_is_refused(folder: Path) -> None:
-    with pytest.raises(OptionError, match="precision must be one of auto, fp32, fp16, int8"):
+    with pytest.raises(OptionError, match="precision must be one of auto, fp32, fp16, bf16, int8, fp8"):
         Bundle.load(folder).artifact("onnxruntime", "int4")
 
 
@@ -395,3 +395,10 @@ def test_file_records_state_hash_and_size() -> None:
     # FIPS 180-2, appendix B.1
     assert record.sha256 == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     assert record.bytes == 3
+
+
+def test_quality_map_of_an_artefact_that_is_not_there_lists_what_is(folder: Path) -> None:
+    bundle = Bundle.load(folder)
+    assert bundle.quality_map("recognizer-fp32", "openvino").runtime == "openvino"
+    with pytest.raises(ModelNotFoundError, match="no quality map for recognizer-int8 on onnxruntime; it has recog"):
+        bundle.quality_map("recognizer-int8", "onnxruntime")

@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -28,7 +29,7 @@ from qcface_sdk import (
     ThresholdUnavailableError,
 )
 from qcface_sdk.recognizability import recognizability
-from tiny_models import tiny_bundle, tiny_files, tiny_manifest, tiny_recognizer
+from tiny_models import tiny_bundle, tiny_files, tiny_manifest, tiny_quality, tiny_recognizer
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +164,7 @@ def test_detector_by_path_drops_in(data_dir: Path, astronaut: np.ndarray, engine
         ({"min_face": float("nan")}, OptionError, "min_face"),
         ({"batch_size": 0}, OptionError, "batch_size"),
         ({"score_threshold": 1.5}, OptionError, "score_threshold"),
-        ({"precision": "fp8"}, OptionError, "precision"),
+        ({"precision": "fp7"}, OptionError, "precision"),
         ({"precision": "int8"}, ModelNotFoundError, "int8"),
         ({"backend": "abacus"}, BackendUnavailableError, "abacus"),
         ({"model": "nowhere"}, ModelNotFoundError, "nowhere"),
@@ -279,3 +280,13 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
     assert int(done.stdout) < 40_000, f"{done.stdout} KiB more"
+
+
+def test_gates_are_those_of_the_artefact_in_use(tmp_path: Path) -> None:
+    files = tiny_files()
+    both = tiny_quality(retry_below=15.0, enroll_below=40.0)
+    quality = (both[0], replace(both[1], probe_gate=both[1].enroll_gate))
+    Bundle.create(tiny_manifest(files, quality=quality), files).save_folder(tmp_path / "bundle")
+    with FaceEngine(model=tmp_path / "bundle", backend="onnxruntime") as gated:
+        assert (gated.retry_below, gated.enroll_below) == (15.0, 40.0)
+        assert (gated.probe_gate, gated.enroll_gate) == (both[0].probe_gate, both[0].enroll_gate)

@@ -12,10 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qcface_sdk.errors import ManifestError
-from qcface_sdk.manifest import Manifest, QualityMap, is_bundle_file_name
-from tiny_models import tiny_files, tiny_manifest
+from qcface_sdk.manifest import ImpostorTail, Manifest, Proof, ProofFigure, is_bundle_file_name
+from tiny_models import tiny_files, tiny_manifest, tiny_quality
 
-VALID = tiny_manifest(tiny_files())
+GATE = {"minimum": 10.0, "fnmr": 0.5, "fmr": 1e-4, "origin": "made up"}
+TAIL = ImpostorTail(
+    "recognizer-fp32", "onnxruntime", 0.4, 1e-3, 0.05, -0.1, ((1e-3, 0.05, -0.1),) * 20, 1_000_000, "made up"
+)
+PROOF = Proof("recognizer-fp32", "onnxruntime", "fp32", True, {"smallest cosine": ProofFigure(0.9999, 0.99)}, "made up")
+VALID = tiny_manifest(tiny_files(), tails=(TAIL,), proofs=(PROOF,))
 PLAIN: dict[str, Any] = json.loads(VALID.to_json())
 
 
@@ -53,28 +58,31 @@ def test_from_json_round_trips_any_text_and_number(
     name: str, tools: dict[str, str], magnitudes: list[float], retry: float
 ) -> None:
     knots = tuple((magnitude, 100.0 * index / len(magnitudes)) for index, magnitude in enumerate(sorted(magnitudes)))
-    manifest = replace(VALID, name=name, tools=tools, quality=QualityMap(knots, "a", retry, "b"))
+    manifest = replace(VALID, name=name, tools=tools, quality=tiny_quality(knots, retry, retry))
     assert Manifest.from_json(manifest.to_json()) == manifest
 
 
 def test_from_json_takes_whole_numbers_for_floats() -> None:
-    assert Manifest.from_json(changed("quality.retry_below", 10)).quality.retry_below == 10.0
+    assert Manifest.from_json(changed("quality.0.probe_gate.minimum", 10)).quality[0].probe_gate.minimum == 10.0
 
 
-@pytest.mark.parametrize("schema", [0, 2, 99, "1", None, True, 1.0])
+@pytest.mark.parametrize("schema", [0, 1, 3, 99, "2", None, True, 2.0])
 def test_from_json_of_another_schema_says_what_to_do(schema: object) -> None:
-    wanted = "pip install -U qcface-sdk" if schema in (2, 99) else "pack_bundle.py"
+    wanted = "pip install -U qcface-sdk" if schema in (3, 99) else "pack_bundle.py"
     with pytest.raises(ManifestError, match=wanted):
         Manifest.from_json(changed("schema", schema))
 
 
 def test_from_json_of_a_newer_schema_with_new_keys_names_the_schema_not_the_key() -> None:
-    newer = {**PLAIN, "schema": 2, "signature": "x"}
-    with pytest.raises(ManifestError, match="schema 2 is newer"):
+    newer = {**PLAIN, "schema": 3, "signature": "x"}
+    with pytest.raises(ManifestError, match="schema 3 is newer"):
         Manifest.from_json(json.dumps(newer).encode())
 
 
-@pytest.mark.parametrize("path", ["", "input.", "embedding.", "quality.", "detector.", "artifacts.0.", "thresholds.3."])
+@pytest.mark.parametrize(
+    "path",
+    ["", "input.", "embedding.", "quality.0.", "detector.", "artifacts.0.", "thresholds.3.", "tails.0.", "proofs.0."],
+)
 def test_from_json_with_an_unknown_key_names_its_path(path: str) -> None:
     dotted = path.replace(".0.", "[0].").replace(".3.", "[3].")
     with pytest.raises(ManifestError) as caught:
@@ -90,7 +98,7 @@ def test_from_json_without_a_key_names_its_path(path: str) -> None:
     for key in parents:
         node = node[key]
     del node[last]
-    with pytest.raises(ManifestError, match="schema must be 1" if path == "schema" else f"missing key {path}$"):
+    with pytest.raises(ManifestError, match="schema must be 2" if path == "schema" else f"missing key {path}$"):
         Manifest.from_json(json.dumps(plain).encode())
 
 
@@ -120,19 +128,36 @@ def test_from_json_with_a_value_of_another_type_names_its_path(path: str, value:
         ("embedding.master_sha256", "0" * 64, "embedding.contract must be qc1-"),
         ("embedding.master_sha256", "X" * 64, "embedding.master_sha256 must be 64"),
         ("embedding.la", 200, "embedding.la and ua must satisfy"),
-        ("quality.knots", [[0, 0]], "quality.knots must be at least 2"),
-        ("quality.knots", [[0, 0], [0, 1]], "quality.knots must rise"),
-        ("quality.knots", [[0, 9], [1, 1]], "quality.knots must not fall"),
-        ("quality.knots", [[0, 0], [1, 101]], "quality.knots and retry_below must lie"),
-        ("quality.knots", [[-1, 0], [1, 1]], "quality.knots must have magnitudes"),
-        ("quality.retry_below", float("inf"), "must be finite, got Infinity"),
-        ("quality.retry_below", 10**400, "quality.retry_below must be a finite number"),
+        ("quality.0.knots", [[0, 0]], r"quality\[0\].knots must be at least 2"),
+        ("quality.0.knots", [[0, 0], [0, 1]], r"quality\[0\].knots must rise"),
+        ("quality.0.knots", [[0, 9], [1, 1]], r"quality\[0\].knots must not fall"),
+        ("quality.0.knots", [[0, 0], [1, 101]], r"quality\[0\].knots must lie"),
+        ("quality.0.knots", [[-1, 0], [1, 1]], r"quality\[0\].knots must have magnitudes"),
+        ("quality.0.probe_gate.fnmr", float("inf"), "must be finite, got Infinity"),
+        ("quality.0.probe_gate.fnmr", 10**400, r"quality\[0\].probe_gate.fnmr must be a finite number"),
+        ("quality.0.probe_gate", {**GATE, "minimum": 101}, r"quality\[0\].probe_gate.minimum must be a quality"),
+        ("quality.0.probe_gate", {**GATE, "fnmr": 2}, r"quality\[0\].probe_gate.fnmr must lie"),
+        ("quality.0.probe_gate", {**GATE, "fmr": 0}, r"quality\[0\].probe_gate.fmr must lie"),
+        ("quality.0.probe_gate", {**GATE, "minimum": 30}, r"quality\[0\].enroll_gate must be at least as strict"),
+        ("quality.0.artifact", "none", "quality: no artefact 'none'"),
+        ("quality.0.runtime", "openvino", "quality: recognizer-fp32 on openvino stands twice"),
+        ("quality", [], "quality: no entry for recognizer-fp32 on onnxruntime"),
+        ("tails.0.runtime", "abacus", "tails: no artefact 'recognizer-fp32' for runtime 'abacus'"),
+        ("tails.0.start", 1, r"tails\[0\].start must be a similarity"),
+        ("tails.0.share", 0, r"tails\[0\].share must lie"),
+        ("tails.0.scale", 0, r"tails\[0\].share must lie in 0..1 and scale above 0"),
+        ("tails.0.shape", 0.6, r"tails\[0\].shape must lie"),
+        ("tails.0.draws", [[0.1, 0.1, 0]] * 19, r"tails\[0\].draws must be at least 20"),
+        ("tails.0.draws", [[0.1, 0.1]] * 20, r"tails\[0\].draws\[0\] must be a list of 3"),
+        ("tails.0.impostors", 0, r"tails\[0\].impostors must be above 0"),
+        ("proofs.0.artifact", "none", "proofs: no artefact 'none'"),
+        ("proofs.0.figures", {"x": {"value": 1}}, r"missing key proofs\[0\].figures.x.limit"),
         ("detector.file", "other.onnx", "'other.onnx', named by detector or artifacts, is not listed"),
         ("detector.iou_threshold", 1.0, "detector.thresholds must lie"),
         ("detector.smallest_face", 500, "detector.smallest_face must be above 0"),
         ("artifacts", [], "artifacts must hold at least one"),
         ("artifacts.0.id", "Bad Id", r"artifacts\[0\].id must be"),
-        ("artifacts.0.precision", "fp8", r"artifacts\[0\].precision must be"),
+        ("artifacts.0.precision", "fp7", r"artifacts\[0\].precision must be"),
         ("artifacts.0.runtimes", [], r"artifacts\[0\].runtimes must be"),
         ("artifacts.0.runtimes", ["onnxruntime", "onnxruntime"], r"artifacts\[0\].runtimes must be"),
         ("artifacts.0.runtimes", ["onnxruntime"], "no artefact 'recognizer-fp32' for runtime 'openvino'"),

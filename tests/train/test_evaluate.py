@@ -105,8 +105,11 @@ def test_main_manifest_parts_are_accepted_by_the_manifest(report: Path) -> None:
     decoded = [decode(ThresholdRow, row, "thresholds") for row in rows["thresholds"]]
     assert {(row.artifact, row.runtime) for row in decoded} == {("recognizer-fp32", "onnxruntime")}
     assert "drawn faces" in decoded[0].origin
-    quality = decode(QualityMap, json.loads((report / "quality.json").read_text()), "quality")
-    assert quality.retry_below == pytest.approx(50.0)
+    (entry,) = json.loads((report / "quality.json").read_text())["quality"]
+    quality = decode(QualityMap, entry, "quality")
+    assert (quality.artifact, quality.runtime) == ("recognizer-fp32", "onnxruntime")
+    assert quality.probe_gate.minimum == pytest.approx(50.0)
+    assert quality.enroll_gate.minimum >= quality.probe_gate.minimum
     assert "drawn faces" in quality.origin
 
 

@@ -67,8 +67,6 @@ def _print_bundle(bundle: Bundle) -> None:
         f"{manifest.embedding.ua:g}",
         "input": f"{manifest.input.size_wh[0]} x {manifest.input.size_wh[1]} {manifest.input.color}, "
         f"template {manifest.input.template}",
-        "quality": f"{plural(len(manifest.quality.knots), 'knot')}, {manifest.quality.origin}",
-        "gate": f"retry below quality {manifest.quality.retry_below:g}, {manifest.quality.retry_origin}",
         "licence": manifest.license,
         "trained on": manifest.training_data,
         "made with": ", ".join(f"{name} {version}" for name, version in manifest.tools.items()),
@@ -79,7 +77,22 @@ def _print_bundle(bundle: Bundle) -> None:
     rows = [(name, f"{record.bytes:,}", record.sha256[:16]) for name, record in manifest.files.items()]
     print_table(("file (verified)", "bytes", "sha-256 begins"), rows, right=(1,))
     print()
+    _print_quality(bundle)
+    print()
     _print_thresholds(bundle)
+
+
+def _print_quality(bundle: Bundle) -> None:
+    rows = [
+        (entry.artifact, entry.runtime, use, f"{gate.minimum:g}", f"{gate.fnmr:.4f}", f"{gate.fmr:g}")
+        for entry in bundle.manifest.quality
+        for use, gate in (("probe", entry.probe_gate), ("enrol", entry.enroll_gate))
+    ]
+    print_table(("artefact", "runtime", "gate", "quality from", "fnmr at most", "at fmr"), rows, right=range(3, 6))
+    for gate_origin in sorted({g.origin for q in bundle.manifest.quality for g in (q.probe_gate, q.enroll_gate)}):
+        print(f"gate measured on: {gate_origin}")
+    for origin in sorted({entry.origin for entry in bundle.manifest.quality}):
+        print(f"quality measured on: {origin}")
 
 
 def _print_thresholds(bundle: Bundle) -> None:

@@ -50,14 +50,9 @@ class QualityMapping:
         # Rounding keeps 100 x (1 - 0.9) from being 9.999999999999998.
         return round(100.0 * (1.0 - check_fraction("fnmr", fnmr)), 9)
 
-    def to_dict(self, origin: str, retry_below: float, retry_origin: str) -> dict[str, Any]:
-        """Return the manifest's ``quality`` entry; `origin` and `retry_origin` say what was measured on what."""
-        return {
-            "knots": [list(knot) for knot in self.knots],
-            "origin": origin,
-            "retry_below": retry_below,
-            "retry_origin": retry_origin,
-        }
+    def to_dict(self, origin: str) -> dict[str, Any]:
+        """Return the knots of the manifest's ``quality`` entry; `origin` says what was measured on what."""
+        return {"knots": [list(knot) for knot in self.knots], "origin": origin}
 
 
 def fit_quality(

@@ -14,8 +14,7 @@ import pytest
 
 from qcface_sdk.bundle import Bundle
 from qcface_sdk.cli import main
-from qcface_sdk.manifest import QualityMap
-from tiny_models import tiny_bundle, tiny_files, tiny_manifest
+from tiny_models import tiny_bundle, tiny_files, tiny_manifest, tiny_quality
 
 ANN, BOB = (60, 255, 255), (255, 60, 255)
 """Colours whose embeddings by the tiny recogniser point in different directions."""
@@ -56,7 +55,7 @@ def poor_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny bundle with a quality scale on which every face is below the gate."""
     folder = tmp_path_factory.mktemp("cli") / "poor"
     files = tiny_files()
-    quality = QualityMap(((0.0, 0.0), (10_000.0, 100.0)), "made up", 10.0, "made up")
+    quality = tiny_quality(((0.0, 0.0), (10_000.0, 100.0)))
     Bundle.create(tiny_manifest(files, quality=quality), files).save_folder(folder)
     return folder
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from qcface_sdk.errors import InputError, OptionError, ShapeError
 from qcface_sdk.evaluation.quality_mapping import fit_isotonic, fit_quality
-from qcface_sdk.manifest import QualityMap
+from qcface_sdk.manifest import QualityGate, QualityMap
 
 
 def simulate(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -65,9 +65,12 @@ def test_fit_quality_order_of_comparisons_does_not_matter() -> None:
 
 def test_to_dict_makes_a_manifest_entry() -> None:
     mapping = fit_quality(*simulate(2000, 4), 0.5)
-    fields = json.loads(json.dumps(mapping.to_dict("origin", mapping.quality_at_fnmr(0.5), "why")))
+    fields = json.loads(json.dumps(mapping.to_dict("origin")))
     fields["knots"] = tuple(tuple(knot) for knot in fields["knots"])
-    assert QualityMap(**fields).retry_below == 50.0
+    gate = QualityGate(mapping.quality_at_fnmr(0.5), 0.5, 1e-4, "why")
+    entry = QualityMap(artifact="a", runtime="b", probe_gate=gate, enroll_gate=gate, **fields)
+    assert entry.knots == mapping.knots
+    assert entry.probe_gate.minimum == 50.0
 
 
 def test_fit_isotonic_by_hand_pools_weighted_violators() -> None:

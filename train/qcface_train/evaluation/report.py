@@ -68,7 +68,12 @@ def _quality_lines(figures: Figures) -> list[str]:
         return [f"quality: no fit; {figures['quality']['reason']}"]
     quality = figures["quality"]
     knots = ", ".join(f"{place:.1f}:{value:.0f}" for place, value in quality["knots"])
-    return [f"quality knots (magnitude:quality): {knots}", f"retry below {quality['retry_below']:g}"]
+    return [f"quality knots (magnitude:quality): {knots}", *_gate_lines(quality)]
+
+
+def _gate_lines(quality: Figures) -> list[str]:
+    gates = (("retry", quality["probe_gate"]), ("do not enrol", quality["enroll_gate"]))
+    return [f"{use} below quality {gate['minimum']:g}: {gate['origin']}" for use, gate in gates]
 
 
 def render_page(figures: Figures) -> str:
@@ -218,8 +223,8 @@ def _quality(quality: Figures) -> str:
         return f"<p>No fit: {escape(quality['reason'])}</p>"
     places, values = zip(*quality["knots"], strict=True)
     chart = draw_lines("Quality", Axis("magnitude"), Axis("quality", limits=(0, 100)), {"": (places, values)})
-    retry = f"Retry below {quality['retry_below']:g}: {quality['retry_origin']}"
-    return f"<p>{escape(quality['origin'])}</p><p>{escape(retry)}</p>{chart}"
+    gates = "".join(f"<p>{escape(line)}</p>" for line in _gate_lines(quality))
+    return f"<p>{escape(quality['origin'])}</p>{gates}{chart}"
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -47,6 +47,8 @@ class Options:
     """Resamples of each bootstrap."""
     retry_fnmr: float = 0.9
     """A face is to be taken again when its expected false non-match rate at FMR 1e-4 is above this."""
+    enroll_fnmr: float = 0.5
+    """A face is not to be enrolled when that rate is above this."""
     peers: Path | None = None
     """Folder with other quality networks, to be judged on the same comparisons."""
 
@@ -121,19 +123,28 @@ def _fit_quality(
 def _describe_quality(
     options: Options, mapping: QualityMapping, magnitude: NDArray[np.float64], ladder_faces: int
 ) -> Figures:
-    retry_below = mapping.quality_at_fnmr(options.retry_fnmr)
-    below = float(np.mean(mapping(magnitude) < retry_below))
     origin = (
         f"quality = 100 x (1 - expected FNMR at FMR {protocol.QUALITY_FMR:g}, threshold {mapping.threshold:.4f}) of a "
         f"genuine comparison whose worse face has this magnitude; isotonic fit to {mapping.comparisons} comparisons: "
         f"all genuine pairs of {options.data_name}, and {ladder_faces} of its faces on every rung of the degradation "
         "ladder against a clean picture of the same person; ends anchored at la (0) and ua (100)"
     )
-    retry_origin = (
-        f"expected FNMR at FMR {protocol.QUALITY_FMR:g} above {options.retry_fnmr:g}; "
+    gates = {
+        name: _describe_gate(options, mapping, magnitude, fnmr)
+        for name, fnmr in (("probe_gate", options.retry_fnmr), ("enroll_gate", options.enroll_fnmr))
+    }
+    return mapping.to_dict(origin) | gates
+
+
+def _describe_gate(options: Options, mapping: QualityMapping, magnitude: NDArray[np.float64], fnmr: float) -> Figures:
+    """Return the gate that keeps the *expected* rate of every face that passes, and so also the rate of all of them."""
+    minimum = mapping.quality_at_fnmr(fnmr)
+    below = float(np.mean(mapping(magnitude) < minimum))
+    origin = (
+        f"by the quality map, no face that passes is expected to fail more often than {fnmr:g}; "
         f"{100 * below:.1f} % of the clean faces of {options.data_name} lie below"
     )
-    return mapping.to_dict(origin, retry_below, retry_origin)
+    return {"minimum": minimum, "fnmr": fnmr, "fmr": protocol.QUALITY_FMR, "origin": origin}
 
 
 def threshold_rows(figures: Figures) -> list[Figures]:
@@ -177,7 +188,7 @@ def write_thresholds(figures: Figures, file: Path) -> None:
 
 
 def write_quality(figures: Figures, file: Path) -> None:
-    """Write the quality entry as ``export/pack_bundle.py --quality`` takes it.
+    """Write the quality map and its gates as ``export/pack_bundle.py --quality`` takes it.
 
     Raises
     ------
@@ -186,7 +197,9 @@ def write_quality(figures: Figures, file: Path) -> None:
     """
     if "reason" in figures["quality"]:
         raise InputError(f"there is no quality to write: {figures['quality']['reason']}")
-    _write_json(file, figures["quality"])
+    model = figures["model"]
+    entry = {"artifact": model["artifact"], "runtime": model["runtime"], **figures["quality"]}
+    _write_json(file, {"quality": [entry]})
 
 
 def _write_json(file: Path, value: Figures) -> None:
