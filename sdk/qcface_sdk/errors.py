@@ -19,13 +19,18 @@
     │   ├── ManifestError               manifest missing, malformed or of an unknown schema
     │   ├── ModelHashError              a bundle file missing, extra, truncated or altered
     │   ├── ThresholdUnavailableError   no supported threshold for that false-match rate
+    │   ├── EngineMismatchError         an engine built for another TensorRT, GPU, driver or model
     │   └── InferenceError              the runtime failed while running
+    │       └── DeviceLostError         the GPU failed or vanished while running
     ├── ContractMismatchError(QCFaceError, ValueError)      embeddings of different models
     ├── BackendUnavailableError(QCFaceError, ImportError)   unknown backend or missing package
+    │   └── DeviceUnavailableError      no NVIDIA driver, or no GPU
     ├── GalleryError(QCFaceError)
     │   ├── UnknownSubjectError(+KeyError)
     │   ├── GalleryFormatError          foreign or corrupt file, other schema version
     │   └── GalleryStorageError(+OSError)   read-only, disk full, locked too long
+    ├── CameraError(QCFaceError, OSError)   cannot be reached, refuses, stalls, or gives nothing that can be decoded
+    │   └── CameraAccessError(+PermissionError)     user or password refused
     ├── ServiceError(QCFaceError)       `qcface run` cannot start or go on: port in use, two services on one folder
     └── DeliveryError(QCFaceError)
         ├── EventStorageError(+OSError)     an event could not be made durable: disk full, read-only, damaged
@@ -108,8 +113,16 @@ class ThresholdUnavailableError(ModelError):
     """The bundle holds no supported threshold for that false-match rate."""
 
 
+class EngineMismatchError(ModelError):
+    """A TensorRT engine was built for another TensorRT, GPU, driver or model than it is to be used with."""
+
+
 class InferenceError(ModelError):
     """The runtime failed while running a model, or returned something that is not an embedding."""
+
+
+class DeviceLostError(InferenceError):
+    """The GPU failed or vanished while running; nothing runs on it again before the process is started anew."""
 
 
 class ContractMismatchError(QCFaceError, ValueError):
@@ -118,6 +131,10 @@ class ContractMismatchError(QCFaceError, ValueError):
 
 class BackendUnavailableError(QCFaceError, ImportError):
     """A backend is unknown, or the package it needs is not installed."""
+
+
+class DeviceUnavailableError(BackendUnavailableError):
+    """There is no NVIDIA driver, or no GPU that it can use."""
 
 
 class GalleryError(QCFaceError):
@@ -137,6 +154,14 @@ class GalleryFormatError(GalleryError):
 
 class GalleryStorageError(GalleryError, OSError):
     """The gallery's storage refused: read-only, disk full, or locked too long."""
+
+
+class CameraError(QCFaceError, OSError):
+    """A camera or video file cannot be reached, stalls, or gives nothing that can be decoded; holds no credentials."""
+
+
+class CameraAccessError(CameraError, PermissionError):
+    """A camera refuses user and password."""
 
 
 class ServiceError(QCFaceError):

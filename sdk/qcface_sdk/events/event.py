@@ -194,7 +194,7 @@ def _same(value: Any) -> Any:
     return value
 
 
-def _enum_of(kind: type[Enum]) -> Callable[[Any], Any]:
+def _enum_of(name: str, kind: type[Enum]) -> Callable[[Any], Any]:
     def read(value: Any) -> Any:
         if value is None:
             return None
@@ -202,7 +202,7 @@ def _enum_of(kind: type[Enum]) -> Callable[[Any], Any]:
             return kind(value)
         except ValueError:
             known = ", ".join(str(member.value) for member in kind)
-            raise EventFormatError(f"{kind.__name__} must be one of {known}, got {value!r}") from None
+            raise EventFormatError(f"{name} must be one of {known}, got {value!r}") from None
 
     return read
 
@@ -221,9 +221,9 @@ def _tuple_of(value: Any) -> Any:
 
 
 _READ: dict[str, Callable[[Any], Any]] = {
-    "kind": _enum_of(EventKind),
-    "outcome": _enum_of(Outcome),
-    "liveness": _enum_of(Liveness),
+    "kind": _enum_of("kind", EventKind),
+    "outcome": _enum_of("outcome", Outcome),
+    "liveness": _enum_of("liveness", Liveness),
     "time": _time_of,
     "reasons": _tuple_of,
     "quality_reasons": _tuple_of,
