@@ -30,7 +30,7 @@ _REPETITION = 4
 
 
 class Fusion:
-    """Evidence about one person, gathered face by face. Made by `FaceEngine.fusion`; use one per track, from one thread.
+    """Evidence about one person, gathered face by face. Made by `FaceEngine.fusion`; one per track and thread.
 
     What is in use depends on the set of faces alone, never on their order: adding a face and removing it again gives
     the very template that was there before, bit by bit.
