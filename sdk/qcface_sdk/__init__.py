@@ -22,6 +22,8 @@ from qcface_sdk.bundle import Bundle
 from qcface_sdk.engine import FaceEngine
 from qcface_sdk.errors import (
     ActuatorError,
+    ApiError,
+    ApiServerError,
     BackendUnavailableError,
     CameraAccessError,
     CameraError,
@@ -43,6 +45,7 @@ from qcface_sdk.errors import (
     ImageSizeError,
     InferenceError,
     InputError,
+    KeyFileError,
     ManifestError,
     ModelError,
     ModelFormatError,
@@ -67,6 +70,8 @@ from qcface_sdk.template import Template
 __all__ = [
     "REFERENCE_POINTS",
     "ActuatorError",
+    "ApiError",
+    "ApiServerError",
     "BackendUnavailableError",
     "Bundle",
     "CameraAccessError",
@@ -94,6 +99,7 @@ __all__ = [
     "ImageSizeError",
     "InferenceError",
     "InputError",
+    "KeyFileError",
     "ManifestError",
     "Match",
     "ModelError",

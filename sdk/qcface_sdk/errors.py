@@ -29,6 +29,9 @@
     │   ├── UnknownSubjectError(+KeyError)
     │   ├── GalleryFormatError          foreign or corrupt file, other schema version
     │   └── GalleryStorageError(+OSError)   read-only, disk full, locked too long
+    ├── ApiError(QCFaceError)
+    │   ├── KeyFileError                API keys: file missing, damaged or readable by others
+    │   └── ApiServerError              cannot listen, or cannot use its TLS files
     ├── CameraError(QCFaceError, OSError)   cannot be reached, refuses, stalls, or gives nothing that can be decoded
     │   └── CameraAccessError(+PermissionError)     user or password refused
     ├── ServiceError(QCFaceError)       `qcface run` cannot start or go on: port in use, two services on one folder
@@ -186,3 +189,15 @@ class ActuatorError(DeliveryError):
 
 class CommandExpiredError(ActuatorError):
     """An open command came after its time; it is dropped and never tried again."""
+
+
+class ApiError(QCFaceError):
+    """The REST API cannot do what was asked."""
+
+
+class KeyFileError(ApiError):
+    """The file of API keys is missing, damaged, readable by others, or cannot be written."""
+
+
+class ApiServerError(ApiError):
+    """The API cannot listen at its address, or cannot use its TLS files."""

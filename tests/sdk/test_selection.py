@@ -28,6 +28,7 @@ from qcface_sdk.runtime.trt_open import TrtEnvironment
 from qcface_sdk.selection import GpuNotUsedWarning, measured_speeds, open_recognizer
 from tiny_models import FP32, INT8, tiny_proof, two_file_bundle
 
+
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("QCFACE_CACHE", str(tmp_path / "cache"))
