@@ -18,7 +18,7 @@ from qcface_sdk.bundle import Bundle
 from qcface_sdk.engine import FaceEngine
 from qcface_sdk.errors import QCFaceError
 from qcface_sdk.geometry import CROP_SIDE, REFERENCE_POINTS
-from qcface_sdk.runtime import CPU_BACKENDS, BackendInfo, available_backends
+from qcface_sdk.runtime import CPU_BACKENDS, GPU_BACKENDS, BackendInfo, available_backends
 from qcface_sdk.selection import measured_speeds, trusted_artifacts
 
 _CROPS = 8
@@ -132,7 +132,8 @@ def diagnose(model: str | os.PathLike[str] | None = None, *, threads: int = 1) -
     crops, picture = _test_crops(), _test_picture()
     checks: list[BackendCheck] = []
     reference: NDArray[np.float32] | None = None
-    for info in available_backends():
+    # The CPU first: the other backends are compared with it.
+    for info in sorted(available_backends(), key=lambda info: info.name in GPU_BACKENDS):
         check, embeddings = _check_backend(info, model, threads, crops, picture, reference)
         checks.append(check)
         reference = embeddings if reference is None else reference
