@@ -30,10 +30,12 @@ from qcface_sdk.detection import Detector, DetectorLimits
 from qcface_sdk.embedding import Embedder
 from qcface_sdk.errors import InputError, ModelNotFoundError, ThresholdUnavailableError
 from qcface_sdk.fusion import CAPACITY, Fusion, fuse
+from qcface_sdk.manifest import Artifact
 from qcface_sdk.matching import check_same_contract, compare_faces
 from qcface_sdk.recognizability import recognizability
 from qcface_sdk.results import Face, Match
-from qcface_sdk.runtime import open_runner, resolve_backend
+from qcface_sdk.runtime import ModelHints, open_runner
+from qcface_sdk.selection import open_recognizer
 from qcface_sdk.template import Template
 
 OUTLIER_SHARE = 0.6
@@ -53,9 +55,12 @@ class FaceEngine(Calibrated):
     model : str, path or None
         Bundle folder or ``.qcface`` file; ``None`` is the bundle that ships with the package.
     backend : str
-        ``"auto"`` (ONNX Runtime), ``"onnxruntime"`` or ``"openvino"``.
+        ``"auto"``, ``"gpu"``, or one out of `qcface_sdk.runtime`: ``"onnxruntime"`` and ``"openvino"`` on the CPU,
+        ``"tensorrt"``, ``"onnxruntime-cuda"`` and ``"onnxruntime-tensorrt"`` on an NVIDIA GPU. See
+        `qcface_sdk.selection` for the order in which ``"auto"`` tries them.
     precision : str
         ``"auto"``, ``"fp32"``, ``"fp16"``, ``"bf16"``, ``"int8"`` or ``"fp8"``, as far as the bundle holds it.
+        ``"auto"`` is the fastest here, measured at the first use and remembered in the user's cache.
     threads : int
         Threads per network run.
     detector : str, path or None
@@ -106,29 +111,35 @@ class FaceEngine(Calibrated):
         min_face = check_positive("min_face", min_face)
         if score_threshold is not None:
             check_fraction("score_threshold", score_threshold)
-        self._backend = resolve_backend(backend)
         self._bundle = Bundle.load(model)
         manifest = self._bundle.manifest
-        self._artifact = self._bundle.artifact(self._backend, precision)
+        named = backend not in ("auto", "gpu")
+        selection, runner = open_recognizer(self._bundle, backend, precision, threads=threads, batch=batch_size)
+        self._backend, self._artifact, self._measured_on = selection.backend, selection.artifact, selection.measured_on
         self._ua, self._la = manifest.embedding.ua, manifest.embedding.la
-        super().__init__(self._open_calibration(calibration))
-        self._detector = self._open_detector(detector, threads, min_face, score_threshold)
-        self._embedder = Embedder(
-            open_runner(self._bundle.read(self._artifact.file), self._backend, threads),
-            manifest.input,
-            manifest.embedding.dimension,
-            batch_size,
-        )
+        self._embedder = Embedder(runner, manifest.input, manifest.embedding.dimension, batch_size)
+        try:
+            super().__init__(self._open_calibration(calibration))
+            self._detector = self._open_detector(detector, threads, min_face, score_threshold, build=named)
+        except BaseException:
+            self._embedder.close()
+            raise
 
     def _open_calibration(self, source: Calibration | str | os.PathLike[str] | None) -> Calibration:
         if source is None:
-            return Calibration.of_bundle(self._bundle, self._artifact.id, self._backend)
+            return Calibration.of_bundle(self._bundle, self._artifact.id, self._measured_on)
         calibration = source if isinstance(source, Calibration) else Calibration.load(source)
-        calibration.check(self.contract, self._artifact.id, self._backend)
+        calibration.check(self.contract, self._artifact.id, self._measured_on)
         return calibration
 
     def _open_detector(
-        self, path: str | os.PathLike[str] | None, threads: int, min_face: float, score_threshold: float | None
+        self,
+        path: str | os.PathLike[str] | None,
+        threads: int,
+        min_face: float,
+        score_threshold: float | None,
+        *,
+        build: bool,
     ) -> Detector:
         if path is None:
             shipped = self._bundle.manifest.detector
@@ -142,17 +153,17 @@ class FaceEngine(Calibrated):
         else:
             data = _read_model(path)
             limits = DetectorLimits() if score_threshold is None else DetectorLimits(score_threshold)
-        return Detector(open_runner(data, self._backend, threads), limits, min_face)
+        try:
+            runner = open_runner(data, self._backend, threads, ModelHints(build=build))
+        except ModelNotFoundError:
+            # "auto" builds no engine; the recogniser has one, the detector runs on the CPU.
+            runner = open_runner(data, "auto", threads)
+        return Detector(runner, limits, min_face)
 
     @property
     def bundle(self) -> Bundle:
         """The loaded model bundle."""
         return self._bundle
-
-    @property
-    def artifact(self) -> str:
-        """Id of the recogniser's file that is used."""
-        return self._artifact.id
 
     @property
     def contract(self) -> str:
@@ -163,6 +174,11 @@ class FaceEngine(Calibrated):
     def backend(self) -> str:
         """Name of the runtime that is used."""
         return self._backend
+
+    @property
+    def artifact(self) -> Artifact:
+        """The bundle's file of the recogniser that is used."""
+        return self._artifact
 
     @property
     def precision(self) -> str:
