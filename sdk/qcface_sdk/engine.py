@@ -26,14 +26,18 @@ from qcface_sdk.checks import (
 )
 from qcface_sdk.detection import Detector, DetectorLimits
 from qcface_sdk.embedding import Embedder
-from qcface_sdk.errors import InputError, ModelNotFoundError
-from qcface_sdk.manifest import QualityGate
+from qcface_sdk.errors import InputError, ModelNotFoundError, ThresholdUnavailableError
+from qcface_sdk.fusion import CAPACITY, Fusion, fuse
+from qcface_sdk.manifest import QualityGate, ThresholdRow
 from qcface_sdk.matching import check_same_contract, compare_faces
 from qcface_sdk.quality import QualityScale
 from qcface_sdk.recognizability import recognizability
 from qcface_sdk.results import Face, Match
 from qcface_sdk.runtime import open_runner, resolve_backend
 from qcface_sdk.template import Template
+
+OUTLIER_SHARE = 0.6
+"""A face is an outlier of a fusion below this share of the loosest measured threshold (sdk/docs/decisions.md)."""
 
 PRECISIONS = ("auto", "fp32", "fp16", "bf16", "int8", "fp8")
 
@@ -103,7 +107,7 @@ class FaceEngine:
         self._artifact = self._bundle.artifact(self._backend, precision)
         self._ua, self._la = manifest.embedding.ua, manifest.embedding.la
         quality = self._bundle.quality_map(self._artifact.id, self._backend)
-        self._scale = QualityScale(quality.knots)
+        self._scale = QualityScale(quality.knots, quality.fused)
         self._probe_gate, self._enroll_gate = quality.probe_gate, quality.enroll_gate
         self._detector = self._open_detector(detector, threads, min_face, score_threshold)
         self._embedder = Embedder(
@@ -308,7 +312,19 @@ class FaceEngine:
         ThresholdUnavailableError
             If the counts behind the bundle's thresholds do not support that rate.
         """
-        return self._bundle.threshold(self._artifact.id, self._backend, check_fraction("fmr", fmr)).threshold
+        return self.threshold_row(fmr).threshold
+
+    def threshold_row(self, fmr: float) -> ThresholdRow:
+        """Return the threshold at a false-match rate with the measurement behind it. Thread-safe.
+
+        Parameters and errors are those of `threshold`.
+        """
+        return self._bundle.threshold(self._artifact.id, self._backend, check_fraction("fmr", fmr))
+
+    @property
+    def threshold_rows(self) -> tuple[ThresholdRow, ...]:
+        """All rows measured for this model, precision and runtime, largest rate first; also unsupported ones."""
+        return self._bundle.thresholds(self._artifact.id, self._backend)
 
     def verify(self, face_a: Face | None, face_b: Face | None, fmr: float = 1e-4) -> Match:
         """Compare two faces (1:1). Thread-safe.
@@ -354,7 +370,8 @@ class FaceEngine:
         Returns
         -------
         Template
-            Magnitude-weighted mean direction, see `Template.from_embeddings`.
+            Magnitude-weighted mean direction and fused quality, see `qcface_sdk.fusion`. No face is left out: use
+            `fusion` for a track that may hold other people.
 
         Raises
         ------
@@ -372,7 +389,30 @@ class FaceEngine:
             rows.append(face.embedding)
         if not rows:
             raise InputError("a template needs at least one face, got none; check that a face was found")
-        return Template.from_embeddings(np.stack(rows), self.contract)
+        return fuse(np.stack(rows), self.contract, self._scale)
+
+    def fusion(self, capacity: int = CAPACITY) -> Fusion:
+        """Return an empty fusion, to gather the faces of one track. Thread-safe; the fusion itself is for one thread.
+
+        Parameters
+        ----------
+        capacity : int, default 64
+            Faces it keeps at most.
+
+        Raises
+        ------
+        OptionError
+            If `capacity` is not positive.
+        ThresholdUnavailableError
+            If the bundle holds no threshold, from which it follows what an outlier is.
+        """
+        rows = [row for row in self._bundle.thresholds(self._artifact.id, self._backend) if row.supported]
+        if not rows:
+            raise ThresholdUnavailableError(
+                f"fusion needs a measured threshold to tell outliers, {self._bundle.source} has none; "
+                "make a Fusion with outlier_below= of your own"
+            )
+        return Fusion(self.contract, self._scale, outlier_below=OUTLIER_SHARE * rows[0].threshold, capacity=capacity)
 
     def _faces(self, rows: NDArray[np.float32], embeddings: NDArray[np.float32]) -> tuple[Face, ...]:
         magnitudes = np.linalg.norm(embeddings.astype(np.float64), axis=1)
