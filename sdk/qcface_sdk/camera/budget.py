@@ -4,7 +4,9 @@ from __future__ import annotations
 
 
 class Budget:
-    """A bucket of tokens that fills at `per_second` and holds a third of a second's worth, at least one. Not thread-safe.
+    """A bucket of tokens that fills at `per_second` and holds a third of a second's worth, at least one.
+
+    Not thread-safe.
 
     Examples
     --------

@@ -37,6 +37,7 @@ class Verdict:
     subject: str | None = None
     similarity: float | None = None
     threshold: float | None = None
+    fmr: float | None = None
     quality: float | None = None
     quality_reasons: tuple[str, ...] = ()
     liveness: Liveness = Liveness.NOT_CHECKED

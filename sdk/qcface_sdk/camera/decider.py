@@ -115,9 +115,7 @@ class Decider:
         """Return whether two tracks show one person, as far as one comparison can say."""
         if not a.fusion.count or not b.fusion.count:
             return False
-        return self._stages.run(
-            "fuse", lambda: a.fusion.template().similarity(b.fusion.template()) >= self.one_to_one
-        )
+        return self._stages.run("fuse", lambda: a.fusion.template().similarity(b.fusion.template()) >= self.one_to_one)
 
     def decide(self, case: Case, face: Face, frame: Frame, credential: str | None) -> Verdict | None:
         """Return what the evidence says, ``None`` while it says nothing yet."""
@@ -138,6 +136,7 @@ class Decider:
         about = {
             "similarity": case.similarity,
             "threshold": found.threshold,
+            "fmr": self._fmr(credential),
             "quality": quality,
             "quality_reasons": ("grey_picture",) if case.grey else (),
         }
@@ -147,9 +146,14 @@ class Decider:
             return self._recognised(case, found.subject, face, frame, about)
         return self._not_recognised(case, found, quality, about)
 
-    def _recognised(
-        self, case: Case, subject: str, face: Face, frame: Frame, about: dict[str, Any]
-    ) -> Verdict | None:
+    def _fmr(self, credential: str | None) -> float | None:
+        """Return the false-match rate that a decision rests on, where it rests on one."""
+        rules = self._rules
+        if rules.threshold is not None or (rules.fpir is not None and credential is None):
+            return None
+        return rules.fmr or DEFAULT_FMR
+
+    def _recognised(self, case: Case, subject: str, face: Face, frame: Frame, about: dict[str, Any]) -> Verdict | None:
         liveness = self._check_liveness(case, face, frame)
         if liveness is None:
             return None

@@ -58,7 +58,9 @@ class MiniFasNet:
 
     def __init__(self, files: Sequence[str | os.PathLike[str]], *, threshold: float = 0.5, threads: int = 1) -> None:
         if isinstance(files, (str, os.PathLike)) or not files:
-            raise OptionError("MiniFASNet needs a list with at least one ONNX file; each is a network with its own margin")
+            raise OptionError(
+                "MiniFASNet needs a list with at least one ONNX file; each is a network with its own margin"
+            )
         self.threshold = check_fraction("threshold", threshold)
         self._networks = [_open(Path(file), threads) for file in files]
 
@@ -112,7 +114,9 @@ def _probability(network: _Network, image: NDArray[np.uint8], face: Face) -> flo
 def _open(file: Path, threads: int) -> _Network:
     found = re.search(r"(?<!\d)(\d\.\d)(?!\d)", file.name)
     if found is None:
-        raise OptionError(f"the name of {file.name} must hold the network's margin, such as 2.7 or 4.0; rename the file")
+        raise OptionError(
+            f"the name of {file.name} must hold the network's margin, such as 2.7 or 4.0; rename the file"
+        )
     try:
         data = file.read_bytes()
     except OSError as error:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from qcface_sdk.results import Face
 
 _PATCH = 48
-"""Side in pixels at which light and sharpness are measured; larger faces are shrunk to it, smaller ones are not enlarged."""
+"""Side in pixels at which light and sharpness are measured; larger faces are shrunk to it, smaller ones stay."""
 
 _GREY = 6.0
 """Mean difference between the largest and smallest channel below which a picture is grey: infrared, or a night mode."""

@@ -112,4 +112,4 @@ def blur_faces(
         x1, y1, x2, y2 = (int(value) for value in keep.bbox)
         box = slice(max(0, y1), max(0, y2 + 1)), slice(max(0, x1), max(0, x2 + 1))
         shown[box] = image[box]
-    return shown
+    return np.asarray(shown, np.uint8)

@@ -54,6 +54,8 @@ class Stages:
         self._seconds: dict[str, deque[float]] = {}
         self._runs: dict[str, int] = {}
         self._busy: tuple[str, float] | None = None
+        self.succeeded: set[str] = set()
+        """Stages that worked since this was last cleared."""
 
     def run(self, stage: str, call: Callable[[], _T]) -> _T:
         """Return what `call` returns.
@@ -80,6 +82,7 @@ class Stages:
             self.note(stage, taken)
         if taken > self._timeout:
             raise StageError(stage, f"{stage} took {taken:.2f} s, more than {self._timeout:g} s")
+        self.succeeded.add(stage)
         return value
 
     def note(self, stage: str, seconds: float) -> None:
