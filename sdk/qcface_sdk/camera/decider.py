@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from datetime import datetime, timezone
+from enum import Enum, auto
 from typing import Any, Protocol
 
 import numpy as np
@@ -37,6 +38,17 @@ ADVICE = {
     "low_quality": "look into the camera and hold still",
     "no_credential": "present your badge",
 }
+
+
+class Fit(Enum):
+    """How a face fits what is known of the person it was tracked as."""
+
+    USED = auto()
+    """It is evidence now."""
+    UNUSABLE = auto()
+    """It says nothing, or does not fit: perhaps a bad picture."""
+    STRANGER = auto()
+    """It does not fit again: somebody else stands there."""
 
 
 class PeopleIndex(Protocol):
@@ -96,20 +108,21 @@ class Decider:
         except DegenerateLandmarksError:
             return None
 
-    def gather(self, case: Case, face: Face | None, quality: PreQuality, frame: Frame) -> bool:
-        """Add an embedded face to a case; return whether it still is the person the case is about."""
+    def gather(self, case: Case, face: Face | None, quality: PreQuality, frame: Frame) -> Fit:
+        """Add an embedded face to a case; return how it fits."""
         case.last_embedding = frame.time
         case.embedded += 1
         case.best_score = max(case.best_score, quality.score)
         if face is None:
             case.problems["turned_away"] += 1
-            return True
+            return Fit.UNUSABLE
         before = case.fusion.count
-        used = self._stages.run("fuse", lambda: case.fusion.add(face, frame.wall.timestamp()))
-        case.strangers = 0 if used or before == 0 else case.strangers + 1
-        if used:
-            case.track.rejoined = False
-        return case.strangers < (1 if case.track.rejoined else 2)
+        if self._stages.run("fuse", lambda: case.fusion.add(face, frame.wall.timestamp())):
+            case.strangers, case.track.rejoined = 0, False
+            return Fit.USED
+        case.name(None)
+        case.strangers += before > 0
+        return Fit.STRANGER if case.strangers >= (1 if case.track.rejoined else 2) else Fit.UNUSABLE
 
     def same_person(self, a: Case, b: Case) -> bool:
         """Return whether two tracks show one person, as far as one comparison can say."""

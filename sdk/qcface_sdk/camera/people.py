@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from qcface_sdk.camera.budget import Budget
 from qcface_sdk.camera.case import Case, CaseState, Verdict
-from qcface_sdk.camera.decider import ADVICE, Decider
+from qcface_sdk.camera.decider import ADVICE, Decider, Fit
 from qcface_sdk.camera.frame import Frame
 from qcface_sdk.camera.prequality import PictureGate, PreQuality, assess_detected
 from qcface_sdk.camera.rules import DoorRules
@@ -71,11 +71,14 @@ class People:
         if chosen:
             embedded = self.decider.embed(frame, [case for case, _ in chosen])
             for (case, quality), face in zip(chosen, embedded, strict=True):
-                if not self.decider.gather(case, face, quality, frame):
+                fit = self.decider.gather(case, face, quality, frame)
+                if fit is Fit.STRANGER:
                     self._stranger(case, frame.time)
+                # Evidence of a moment ago must not open for whoever is seen now: this very face has to belong to it.
+                if fit is not Fit.USED or face is None:
                     continue
                 case = self._known_before(case)
-                if face is None:
+                if case.state is not CaseState.COLLECTING:
                     continue
                 verdict = self.decider.decide(case, face, frame, credential)
                 if verdict is not None:

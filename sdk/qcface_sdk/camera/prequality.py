@@ -49,7 +49,7 @@ class PreQuality:
         """0..1: how much an embedding of this picture promises; only good for comparing pictures of one person."""
         size = min(1.0, self.size / 112.0)
         pose = max(0.0, 1.0 - 1.6 * abs(self.yaw)) * max(0.2, 1.0 - abs(self.pitch))
-        sharp = min(1.0, self.sharpness / 0.12)
+        sharp = min(1.0, self.sharpness / 0.2)
         light = min(1.0, self.light / 50.0, (255.0 - self.light) / 30.0) * min(1.0, self.contrast / 20.0)
         return float(size * pose * (0.3 + 0.7 * sharp) * max(0.0, light) * self.inside)
 
@@ -66,7 +66,7 @@ class PictureGate:
     """See `PreQuality.pitch`."""
     max_roll: float = 40.0
     """Degrees."""
-    min_sharpness: float = 0.008
+    min_sharpness: float = 0.05
     """See `PreQuality.sharpness`; only hopeless blur lies below."""
     min_light: float = 20.0
     """Mean brightness."""
