@@ -19,6 +19,8 @@ BUILTIN_BASES = {
     "BackendUnavailableError": ImportError,
     "UnknownSubjectError": KeyError,
     "GalleryStorageError": OSError,
+    "CameraError": OSError,
+    "CameraAccessError": PermissionError,
     "EventStorageError": OSError,
     "EventTransportError": ConnectionError,
 }

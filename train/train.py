@@ -18,8 +18,10 @@ from qcface_train.arguments import Recipe, RecipeError
 from qcface_train.checkpoint import CheckpointError
 from qcface_train.data import split_identities
 from qcface_train.drawing import draw_faces
+from qcface_train.faces import DataError, FaceSet
 from qcface_train.loop import DivergedError, Trainer
-from qcface_train.shards import DataError, FaceSet, open_faces
+from qcface_train.pixel_cache import open_cached, open_streamed
+from qcface_train.sources.opening import open_source
 from qcface_train.teacher import open_targets
 
 
@@ -41,7 +43,9 @@ def _parser() -> argparse.ArgumentParser:
 def _open_data(recipe: Recipe, folder: Path, cache: Path) -> FaceSet:
     if recipe.data.drawn:
         return draw_faces(recipe.data.drawn, 16, recipe.data.seed)
-    return open_faces([path for pattern in recipe.data.shards for path in sorted(folder.glob(pattern))], cache)
+    streamed = recipe.data.read == "stream"
+    source = open_source(recipe.data.shards, folder, recipe.data.window, mixed=streamed)
+    return open_streamed(source) if streamed else open_cached(source, cache)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -54,7 +58,13 @@ def main(argv: list[str] | None = None) -> int:
     try:
         recipe = Recipe.from_yaml(arguments.recipe)
         faces = _open_data(recipe, arguments.data, arguments.cache)
-        split = split_identities(faces.labels, recipe.data.held_out, recipe.data.seed)
+        split = split_identities(
+            faces.labels,
+            recipe.data.held_out,
+            recipe.data.seed,
+            smallest_class=recipe.data.smallest_class,
+            use_unlabelled=bool(recipe.loss.teacher),
+        )
         targets = None
         if recipe.loss.teacher:
             targets = open_targets(faces, [recipe.loss.teacher], arguments.data / "teachers")[0]

@@ -21,7 +21,10 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
-from qcface_train.backbone import Block, EdgeNet
+from qcface_export.errors import ExportError
+from qcface_export.files import write_whole
+from qcface_train.arguments import ModelArguments, RecipeError
+from qcface_train.backbone import Backbone, Block, ImprovedBlock, build_backbone
 from qcface_train.checkpoint import CheckpointError, load_checkpoint
 
 OPSET = 18
@@ -30,10 +33,6 @@ LARGEST_COSINE_LOSS = 1e-5
 """1 - cosine between ONNX and PyTorch that is still called equal; float32 sums in another order stay far below."""
 LARGEST_NORM_ERROR = 1e-3
 """Relative difference of lengths that is still called equal."""
-
-
-class ExportError(RuntimeError):
-    """The exported file does not compute what the network computes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,7 @@ class Agreement:
     """Largest relative difference of the two lengths."""
 
 
-def network_from_checkpoint(path: Path) -> EdgeNet:
+def network_from_checkpoint(path: Path) -> Backbone:
     """Read the averaged weights of a training checkpoint.
 
     Raises
@@ -58,20 +57,24 @@ def network_from_checkpoint(path: Path) -> EdgeNet:
     """
     content = load_checkpoint(path)
     try:
-        widths, blocks, neck = content["architecture"]
-        network = EdgeNet(widths, blocks, neck)
+        network = build_backbone(ModelArguments.from_checkpoint(content["architecture"]))
         network.load_state_dict(content["average"])
-    except (KeyError, ValueError, RuntimeError) as error:
+    except (KeyError, RecipeError, RuntimeError) as error:
         raise CheckpointError(f"{path} does not hold weights of a network this package knows: {error}") from error
     return network.eval()
 
 
-def fold_batch_norms(network: EdgeNet) -> EdgeNet:
-    """Return a float32 copy in evaluation mode with all batch norms inside the convolutions and the linear layer."""
+def fold_batch_norms(network: Backbone) -> Backbone:
+    """Return a float32 copy in evaluation mode with batch norms inside the layer they follow.
+
+    None remain of an edge network or a MobileFaceNet. Those that an IResNet has in front of its padded convolutions
+    stay: folded, they would change what is seen at the border.
+    """
     folded: Any = copy.deepcopy(network).to(memory_format=torch.contiguous_format).double().eval()  # type: ignore[call-overload]
     for module in folded.modules():
-        if isinstance(module, Block):
-            for conv, norm in (("conv1", "bn1"), ("conv2", "bn2")):
+        if isinstance(module, (Block, ImprovedBlock)):
+            followers = ("bn1", "bn2") if isinstance(module, Block) else ("bn2", "bn3")
+            for conv, norm in zip(("conv1", "conv2"), followers, strict=True):
                 setattr(module, conv, fuse_conv_bn_eval(getattr(module, conv), getattr(module, norm)))
                 setattr(module, norm, nn.Identity())
         elif isinstance(module, nn.Sequential):
@@ -81,16 +84,16 @@ def fold_batch_norms(network: EdgeNet) -> EdgeNet:
                     module[index], module[index + 1] = fuse_conv_bn_eval(first, second), nn.Identity()
     folded.project = fuse_linear_bn_eval(folded.project, folded.final_bn)
     folded.final_bn = nn.Identity()
-    result: EdgeNet = folded.float()
+    result: Backbone = folded.float()
     return result
 
 
-def recognizer_to_onnx(network: EdgeNet) -> bytes:
+def recognizer_to_onnx(network: Backbone) -> bytes:
     """Return the ONNX file of a recogniser.
 
     Parameters
     ----------
-    network : EdgeNet
+    network : Backbone
         Not modified.
 
     Returns
@@ -136,7 +139,7 @@ def _strip_traces(model: onnx.ModelProto) -> None:
     model.graph.doc_string = model.doc_string = ""
 
 
-def compare(network: EdgeNet, model: bytes, inputs: NDArray[np.float32]) -> Agreement:
+def compare(network: Backbone, model: bytes, inputs: NDArray[np.float32]) -> Agreement:
     """Run both on the same inputs (N, 3, 112, 112) and measure the difference."""
     import onnxruntime
 
@@ -177,7 +180,5 @@ def export_recognizer(checkpoint: Path, output: Path) -> Agreement:
             f"expected cosine within {LARGEST_COSINE_LOSS} of 1 and norm error up to {LARGEST_NORM_ERROR}, got "
             f"{agreement}; the export or a runtime version is at fault, do not use the file"
         )
-    scratch = output.with_name(f"{output.name}.new")
-    scratch.write_bytes(model)
-    scratch.replace(output)
+    write_whole(output, model)
     return agreement

@@ -19,15 +19,24 @@ Conventions, the same everywhere:
 
 from qcface_sdk.alignment import align
 from qcface_sdk.bundle import Bundle
+from qcface_sdk.calibration import Calibration
 from qcface_sdk.engine import FaceEngine
 from qcface_sdk.errors import (
     ActuatorError,
+    ApiError,
+    ApiServerError,
     BackendUnavailableError,
+    CalibrationError,
+    CameraAccessError,
+    CameraError,
     CommandExpiredError,
     ConfigError,
     ContractMismatchError,
     DegenerateLandmarksError,
     DeliveryError,
+    DeviceLostError,
+    DeviceUnavailableError,
+    EngineMismatchError,
     EventFormatError,
     EventStorageError,
     EventTransportError,
@@ -38,6 +47,7 @@ from qcface_sdk.errors import (
     ImageSizeError,
     InferenceError,
     InputError,
+    KeyFileError,
     ManifestError,
     ModelError,
     ModelFormatError,
@@ -52,29 +62,41 @@ from qcface_sdk.errors import (
     ThresholdUnavailableError,
     UnknownSubjectError,
 )
+from qcface_sdk.fusion import Fusion
 from qcface_sdk.gallery import Gallery
 from qcface_sdk.geometry import REFERENCE_POINTS
 from qcface_sdk.image import decode_image, read_image
 from qcface_sdk.recognizability import recognizability
 from qcface_sdk.results import Candidate, Face, Identification, Match, Outcome, Reason
+from qcface_sdk.search import SearchThreshold
 from qcface_sdk.template import Template
 
 __all__ = [
     "REFERENCE_POINTS",
     "ActuatorError",
+    "ApiError",
+    "ApiServerError",
     "BackendUnavailableError",
     "Bundle",
+    "Calibration",
+    "CalibrationError",
+    "CameraAccessError",
+    "CameraError",
     "Candidate",
     "CommandExpiredError",
     "ConfigError",
     "ContractMismatchError",
     "DegenerateLandmarksError",
     "DeliveryError",
+    "DeviceLostError",
+    "DeviceUnavailableError",
+    "EngineMismatchError",
     "EventFormatError",
     "EventStorageError",
     "EventTransportError",
     "Face",
     "FaceEngine",
+    "Fusion",
     "Gallery",
     "GalleryError",
     "GalleryFormatError",
@@ -84,6 +106,7 @@ __all__ = [
     "ImageSizeError",
     "InferenceError",
     "InputError",
+    "KeyFileError",
     "ManifestError",
     "Match",
     "ModelError",
@@ -95,6 +118,7 @@ __all__ = [
     "Outcome",
     "QCFaceError",
     "Reason",
+    "SearchThreshold",
     "ServiceError",
     "ShapeError",
     "Template",

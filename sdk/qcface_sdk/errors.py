@@ -18,14 +18,23 @@
     │   ├── ModelFormatError            not an ONNX file, truncated, or foreign inputs and outputs
     │   ├── ManifestError               manifest missing, malformed or of an unknown schema
     │   ├── ModelHashError              a bundle file missing, extra, truncated or altered
+    │   ├── CalibrationError            calibration file unreadable, malformed or of another model
     │   ├── ThresholdUnavailableError   no supported threshold for that false-match rate
+    │   ├── EngineMismatchError         an engine built for another TensorRT, GPU, driver or model
     │   └── InferenceError              the runtime failed while running
+    │       └── DeviceLostError         the GPU failed or vanished while running
     ├── ContractMismatchError(QCFaceError, ValueError)      embeddings of different models
     ├── BackendUnavailableError(QCFaceError, ImportError)   unknown backend or missing package
+    │   └── DeviceUnavailableError      no NVIDIA driver, or no GPU
     ├── GalleryError(QCFaceError)
     │   ├── UnknownSubjectError(+KeyError)
     │   ├── GalleryFormatError          foreign or corrupt file, other schema version
     │   └── GalleryStorageError(+OSError)   read-only, disk full, locked too long
+    ├── ApiError(QCFaceError)
+    │   ├── KeyFileError                API keys: file missing, damaged or readable by others
+    │   └── ApiServerError              cannot listen, or cannot use its TLS files
+    ├── CameraError(QCFaceError, OSError)   cannot be reached, refuses, stalls, or gives nothing that can be decoded
+    │   └── CameraAccessError(+PermissionError)     user or password refused
     ├── ServiceError(QCFaceError)       `qcface run` cannot start or go on: port in use, two services on one folder
     └── DeliveryError(QCFaceError)
         ├── EventStorageError(+OSError)     an event could not be made durable: disk full, read-only, damaged
@@ -104,12 +113,24 @@ class ModelHashError(ModelError):
     """A file of a bundle is missing, extra, truncated or altered."""
 
 
+class CalibrationError(ModelError):
+    """A calibration file cannot be read, is malformed, or was measured with another model, artefact or runtime."""
+
+
 class ThresholdUnavailableError(ModelError):
     """The bundle holds no supported threshold for that false-match rate."""
 
 
+class EngineMismatchError(ModelError):
+    """A TensorRT engine was built for another TensorRT, GPU, driver or model than it is to be used with."""
+
+
 class InferenceError(ModelError):
     """The runtime failed while running a model, or returned something that is not an embedding."""
+
+
+class DeviceLostError(InferenceError):
+    """The GPU failed or vanished while running; nothing runs on it again before the process is started anew."""
 
 
 class ContractMismatchError(QCFaceError, ValueError):
@@ -118,6 +139,10 @@ class ContractMismatchError(QCFaceError, ValueError):
 
 class BackendUnavailableError(QCFaceError, ImportError):
     """A backend is unknown, or the package it needs is not installed."""
+
+
+class DeviceUnavailableError(BackendUnavailableError):
+    """There is no NVIDIA driver, or no GPU that it can use."""
 
 
 class GalleryError(QCFaceError):
@@ -137,6 +162,14 @@ class GalleryFormatError(GalleryError):
 
 class GalleryStorageError(GalleryError, OSError):
     """The gallery's storage refused: read-only, disk full, or locked too long."""
+
+
+class CameraError(QCFaceError, OSError):
+    """A camera or video file cannot be reached, stalls, or gives nothing that can be decoded; holds no credentials."""
+
+
+class CameraAccessError(CameraError, PermissionError):
+    """A camera refuses user and password."""
 
 
 class ServiceError(QCFaceError):
@@ -161,3 +194,15 @@ class ActuatorError(DeliveryError):
 
 class CommandExpiredError(ActuatorError):
     """An open command came after its time; it is dropped and never tried again."""
+
+
+class ApiError(QCFaceError):
+    """The REST API cannot do what was asked."""
+
+
+class KeyFileError(ApiError):
+    """The file of API keys is missing, damaged, readable by others, or cannot be written."""
+
+
+class ApiServerError(ApiError):
+    """The API cannot listen at its address, or cannot use its TLS files."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +21,12 @@ from qcface_export.onnx_from_torch import (  # noqa: E402
     example_inputs,
     export_recognizer,
     fold_batch_norms,
+    network_from_checkpoint,
     recognizer_to_onnx,
 )
-from qcface_train.backbone import EdgeNet  # noqa: E402
-from qcface_train.checkpoint import CheckpointError, save_checkpoint  # noqa: E402
+from qcface_train.arguments import ModelArguments  # noqa: E402
+from qcface_train.backbone import Backbone, EdgeNet, IResNet, MobileFaceNet  # noqa: E402
+from qcface_train.checkpoint import CheckpointError, load_checkpoint, save_checkpoint  # noqa: E402
 
 WIDTHS, BLOCKS, NECK = (8, 8, 8, 16, 16), (1, 1, 1, 1), 16
 
@@ -31,7 +35,10 @@ WIDTHS, BLOCKS, NECK = (8, 8, 8, 16, 16), (1, 1, 1, 1), 16
 def network() -> EdgeNet:
     """A small network whose batch norms all do something."""
     torch.manual_seed(1)
-    network = EdgeNet(WIDTHS, BLOCKS, NECK)
+    return disturb(EdgeNet(WIDTHS, BLOCKS, NECK))
+
+
+def disturb(network: Backbone) -> Backbone:
     for module in network.modules():
         if isinstance(module, (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d)):
             for tensor in (module.weight, module.running_var):
@@ -52,6 +59,26 @@ def test_fold_batch_norms_leaves_none_and_changes_nothing(network: EdgeNet) -> N
     inputs = torch.from_numpy(example_inputs(4))
     with torch.inference_mode():
         torch.testing.assert_close(folded(inputs), network(inputs), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", [lambda: IResNet((1, 1, 1, 1), (4, 4, 4, 8, 8)), MobileFaceNet])
+def test_fold_batch_norms_of_the_other_networks_changes_nothing(kind: Callable[[], Backbone]) -> None:
+    network = disturb(kind())
+    inputs = torch.from_numpy(example_inputs(2))
+    with torch.inference_mode():
+        wanted = network(inputs)
+        found = fold_batch_norms(network)(inputs)
+    torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-3 * float(wanted.abs().max()))
+
+
+def test_network_from_checkpoint_of_today_and_of_early_days(network: EdgeNet, tmp_path: Path) -> None:
+    write_checkpoint(tmp_path / "early.pt", network)
+    content = load_checkpoint(tmp_path / "early.pt")
+    arguments = ModelArguments(widths=WIDTHS, blocks=BLOCKS, neck=NECK)
+    save_checkpoint(tmp_path / "today.pt", content | {"architecture": dataclasses.asdict(arguments)})
+    for name in ("early.pt", "today.pt"):
+        found = network_from_checkpoint(tmp_path / name).state_dict()
+        assert all(torch.equal(value, found[key]) for key, value in network.state_dict().items())
 
 
 def test_recognizer_to_onnx_has_the_contract_of_the_sdk(model: bytes) -> None:

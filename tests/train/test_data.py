@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 
 from qcface_train.data import NO_CLASS, BatchMaker, ahead, split_identities  # noqa: E402
 from qcface_train.drawing import draw_faces  # noqa: E402
-from qcface_train.shards import UNLABELLED, DataError, FaceSet  # noqa: E402
+from qcface_train.faces import UNLABELLED, DataError, FaceSet, RecordError  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -78,3 +78,50 @@ def test_ahead_yields_every_step_once_until_the_moving_end(faces: FaceSet) -> No
         assert torch.equal(batch.classes, torch.from_numpy(maker.split.train_classes[maker.rows(step)]))
         end[0] = 6
     assert seen == [2, 3, 4, 5]
+
+
+def test_split_identities_with_a_smallest_class_takes_the_label_from_smaller_ones() -> None:
+    labels = np.array([5, 5, 9, UNLABELLED, 7, 7])
+    split = split_identities(labels, held_out=0, seed=1, smallest_class=2)
+    assert split.train_classes.tolist() == [0, 0, NO_CLASS, NO_CLASS, 1, 1]
+    assert split.train_rows.tolist() == [0, 1, 2, 3, 4, 5]
+    without = split_identities(labels, held_out=0, seed=1, smallest_class=2, use_unlabelled=False)
+    assert without.train_rows.tolist() == [0, 1, 4, 5]
+
+
+def test_parts_of_a_batch_are_the_batch(faces: FaceSet) -> None:
+    split = split_identities(faces.labels, 1, 1)
+    whole = BatchMaker(faces, split, None, 8, 5).make(6, 0.5, 1.0)
+    parts = [BatchMaker(faces, split, None, 8, 5, part=slice(i, i + 4)).make(6, 0.5, 1.0) for i in (0, 4)]
+    assert torch.equal(torch.cat([part.images for part in parts]), whole.images)
+    assert torch.equal(torch.cat([part.classes for part in parts]), whole.classes)
+
+
+class Damaged:
+    """Images of which some cannot be read."""
+
+    def __init__(self, images: np.ndarray, bad: set[int]) -> None:
+        self.images, self.bad, self.shape = images, bad, images.shape
+
+    def __getitem__(self, row: int) -> np.ndarray:
+        if row in self.bad:
+            raise RecordError(f"picture {row} is damaged")
+        return self.images[row]
+
+
+def test_damaged_pictures_are_reported_once_and_replaced_in_the_same_way(
+    faces: FaceSet, caplog: pytest.LogCaptureFixture
+) -> None:
+    split = split_identities(faces.labels, 0, 1)
+    broken = FaceSet(Damaged(faces.images, {3, 4, 47}), faces.labels, 0, None)
+    maker = BatchMaker(broken, split, None, 12, 5)
+    for step in range(8):  # two epochs
+        pictures, rows = maker.read(step)
+        assert np.array_equal(pictures, faces.images[rows])
+        again = BatchMaker(broken, split, None, 12, 5).read(step)
+        assert np.array_equal(again[1], rows)
+    assert maker.skipped == 3
+    assert "picture 47 is damaged" in caplog.text
+    nothing = FaceSet(Damaged(faces.images, set(range(48))), faces.labels, 0, None)
+    with pytest.raises(DataError, match="damaged records in a row"):
+        BatchMaker(nothing, split, None, 12, 5).read(0)

@@ -15,21 +15,58 @@ class RecipeError(ValueError):
     """A recipe that cannot be used: unknown key, wrong type or contradicting values."""
 
 
+BACKBONES = ("edge", "iresnet18", "iresnet34", "iresnet50", "iresnet100", "mobilefacenet")
+"""Networks of `qcface_train.backbone`."""
+
+HEADS = ("softmax", "cosface", "arc", "magface", "adaface", "curricular", "mv")
+"""Margins of `qcface_train.heads`."""
+
+NORM_TERMS = ("qcface", "magface", "none")
+"""Losses on the length, of `qcface_train.norm_terms`."""
+
+
 @dataclass(frozen=True, slots=True)
 class ModelArguments:
     """The backbone."""
 
+    name: str = "edge"
+    """One of `BACKBONES`."""
     widths: tuple[int, ...] = (32, 32, 64, 128, 256)
-    """Channels of the stem and the four stages."""
+    """Channels of the stem and the four stages; of the edge network only, as are blocks and neck."""
     blocks: tuple[int, ...] = (1, 2, 4, 2)
     """Residual blocks of each stage."""
     neck: int = 512
     """Channels before the 7x7 depthwise convolution."""
+    dropout: float = 0.0
+    """Share of the last feature map's numbers dropped in training; of the IResNets only (the paper has 0.4)."""
 
     def __post_init__(self) -> None:
-        """Reject shapes that make no network."""
+        """Reject shapes that make no network, and shapes of one network given to another."""
+        if self.name not in BACKBONES:
+            raise RecipeError(f"model.name: expected one of {', '.join(BACKBONES)}, got {self.name!r}")
+        if self.name != "edge":
+            for key in ("widths", "blocks", "neck"):
+                if getattr(self, key) != ModelArguments.__dataclass_fields__[key].default:
+                    raise RecipeError(f"model.{key} is of the edge network; {self.name} has its own, leave it out")
+        if not 0 <= self.dropout < 1 or (self.dropout and not self.name.startswith("iresnet")):
+            raise RecipeError(f"model.dropout: expected 0 to below 1, and 0 without an IResNet, got {self.dropout}")
         if len(self.widths) != 5 or len(self.blocks) != 4 or min(*self.widths, *self.blocks, self.neck) < 1:
             raise RecipeError("model: expected 5 widths and 4 block counts, all at least 1; see configs/edge.yaml")
+
+    @classmethod
+    def from_checkpoint(cls, architecture: Any) -> ModelArguments:
+        """Read what a checkpoint says of its network: our fields, or the widths, blocks and neck of early ones.
+
+        Raises
+        ------
+        RecipeError
+            If it says something else.
+        """
+        if isinstance(architecture, list) and len(architecture) == 3:
+            architecture = dict(zip(("widths", "blocks", "neck"), architecture, strict=True))
+        if isinstance(architecture, Mapping):
+            architecture = {k: list(v) if isinstance(v, tuple) else v for k, v in architecture.items()}
+        return _build(cls, architecture, "architecture")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +74,13 @@ class DataArguments:
     """Pictures and augmentation."""
 
     shards: tuple[str, ...] = ("train/*.tar.gz", "unlabelled/*.tar.gz")
-    """Patterns of tar shards below the data folder."""
+    """Patterns below the data folder: tar shards, image folders (one folder an identity), or RecordIO files."""
+    read: str = "cache"
+    """How pictures are read: cache (decoded once into a memory-mapped file) or stream (decoded each time)."""
+    window: int = 0
+    """Shards that the order of an epoch stays within at a time; 0 mixes everything. For compressed or slow shards."""
+    smallest_class: int = 1
+    """Identities with fewer pictures are used without their label (with a teacher) or not at all."""
     drawn: int = 0
     """Drawn people (16 pictures each) to use instead of shards; for trying the training without photographs."""
     held_out: int = 120
@@ -55,8 +98,13 @@ class DataArguments:
             values = getattr(self, name)
             if len(values) != 2 or not all(0 <= value <= 1 for value in values):
                 raise RecipeError(f"data.{name}: expected two numbers from 0 to 1, got {values}")
-        if min(self.held_out, self.drawn) < 0:
-            raise RecipeError(f"data: held_out and drawn must be at least 0, got {self.held_out} and {self.drawn}")
+        for name, least in (("held_out", 0), ("drawn", 0), ("window", 0), ("smallest_class", 1)):
+            if getattr(self, name) < least:
+                raise RecipeError(f"data.{name} must be at least {least}, got {getattr(self, name)}")
+        if self.read not in ("cache", "stream"):
+            raise RecipeError(f"data.read: expected cache or stream, got {self.read!r}")
+        if self.read == "cache" and self.window:
+            raise RecipeError("data.window is for data.read: stream; a cache is read in any order at no cost")
         if (self.drawn > 0) == (len(self.shards) > 0):
             raise RecipeError("data: give either shards or drawn (with shards: []), not both and not neither")
 
@@ -65,8 +113,20 @@ class DataArguments:
 class LossArguments:
     """The terms of the loss and their constants."""
 
+    head: str = "arc"
+    """One of `HEADS`. QCFace is arc, curricular or mv with the norm term qcface."""
+    norm: str = "qcface"
+    """Loss on the length, one of `NORM_TERMS`."""
     margin: float = 0.5
-    """ArcFace margin, radians; a constant, never a function of the norm."""
+    """Margin on the own class: radians, for cosface a cosine; magface has `magface_margins` instead."""
+    easy_margin: bool = False
+    """Drop the margin beyond 90 degrees, as published with MagFace, MV-Softmax and QCFace; it makes a jump there."""
+    magface_margins: tuple[float, ...] = (0.45, 0.8)
+    """Margins of magface at the lengths la and ua, radians."""
+    adaface_h: float = 0.333
+    """How much a length's deviation from the mean counts in adaface."""
+    mv_weight: float = 1.12
+    """Weight t of hard classes in mv."""
     scale: float = 64.0
     """Scale of the cosine logits."""
     identity_weight: float = 0.02
@@ -84,16 +144,37 @@ class LossArguments:
     la: float = 1.0
     """Optimal norm at p = 0."""
     ua: float = 100.0
-    """Optimal norm at p = 1."""
+    """Optimal norm at p = 1; magface's limits, too (it is published with la 10 and ua 110)."""
+    anchor_p: float = 0.5
+    """Recognizability at which the optimal norm is half-way between la and ua."""
 
     def __post_init__(self) -> None:
         """Reject contradictions."""
+        self._check_choices()
         if not self.teacher and self.identity_weight == 0:
             raise RecipeError("loss: without a teacher identity_weight must be above 0; nothing else trains directions")
         if min(self.identity_weight, self.distillation_weight, self.norm_weight) < 0:
             raise RecipeError("loss: weights must be at least 0")
         if not 0 < self.la < self.ua:
             raise RecipeError(f"loss: expected 0 < la < ua, got la={self.la}, ua={self.ua}")
+        if not 0 < self.anchor_p < 1:
+            raise RecipeError(f"loss.anchor_p must lie inside (0, 1), got {self.anchor_p}")
+        if min(self.scale, self.p_scale) <= 0:
+            raise RecipeError(f"loss: scale and p_scale must be above 0, got {self.scale} and {self.p_scale}")
+
+    def _check_choices(self) -> None:
+        for key, known in (("head", HEADS), ("norm", NORM_TERMS)):
+            if getattr(self, key) not in known:
+                raise RecipeError(f"loss.{key}: expected one of {', '.join(known)}, got {getattr(self, key)!r}")
+        if self.head == "magface" and self.norm != "magface":
+            raise RecipeError(
+                "loss: head magface needs norm magface; its margin pushes every length down to la if nothing pulls up"
+            )
+        margins = self.magface_margins
+        if len(margins) != 2 or not 0 < margins[0] < margins[1] < 1.5:
+            raise RecipeError(f"loss.magface_margins: expected two rising numbers from 0 to 1.5, got {margins}")
+        if not 0 <= self.margin < 1.5:
+            raise RecipeError(f"loss.margin must be at least 0 and below 1.5, got {self.margin}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +235,11 @@ class Recipe:
         """Reject contradictions between parts."""
         if self.data.drawn and self.loss.teacher:
             raise RecipeError("recipe: drawn faces have no teacher; leave loss.teacher empty")
+        if self.loss.norm != "qcface" and self.run.norm_phase > 0:
+            raise RecipeError(
+                f"recipe: loss.norm {self.loss.norm} has no norm phase; set run.norm_phase to 0, "
+                f"got {self.run.norm_phase}"
+            )
 
     @classmethod
     def from_yaml(cls, path: Path) -> Recipe:
@@ -201,7 +287,7 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
         return tuple(_convert(typing.get_args(kind)[0], item, where) for item in value)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if not isinstance(value, kind) or isinstance(value, bool):
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         hint = "; write 3.0e-3, not 3e-3" if kind is float and isinstance(value, str) else ""
         raise RecipeError(f"{where} must be {kind.__name__}, got {value!r}{hint}")
     return value

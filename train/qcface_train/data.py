@@ -1,15 +1,18 @@
 """What the loop is fed: identities split into training and held-out ones, and batches that depend on the step alone.
 
-A batch depends on the seed and its number only. Nothing about the data has to be saved for an exact resume, and threads
-may prepare batches ahead without changing them.
+A batch depends on the seed and its number only, and so does each picture of it. Nothing about the data has to be saved
+for an exact resume, threads may prepare batches ahead, and each process of several may make its own part, without
+changing them.
 """
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -18,10 +21,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from qcface_train.augmentation import augment
-from qcface_train.shards import UNLABELLED, DataError, FaceSet
+from qcface_train.faces import UNLABELLED, DataError, FaceSet, RecordError
+from qcface_train.order import EpochOrder
 
 NO_CLASS = -1
 """Class of a picture that has no identity; it is used for distillation only."""
+
+_LOG = logging.getLogger("qcface_train")
+_MOST_DAMAGED_IN_A_ROW = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +54,31 @@ class Batch:
     classes: Tensor
     """(B,) int64; `NO_CLASS` where there is no identity."""
     targets: Tensor
-    """(B, D) float32, the teacher's unit embedding; (B, 0) without a teacher."""
+    """(B, D) float32, the teachers' unit embeddings side by side; (B, 0) without a teacher."""
 
 
 def split_identities(
-    labels: NDArray[np.int64], held_out: int, seed: int, smallest: int = 4, largest: int = 40
+    labels: NDArray[np.int64],
+    held_out: int,
+    seed: int,
+    smallest: int = 4,
+    largest: int = 40,
+    *,
+    smallest_class: int = 1,
+    use_unlabelled: bool = True,
 ) -> Split:
     """Hold out whole identities, chosen by seed among those with `smallest` to `largest` pictures.
+
+    Parameters
+    ----------
+    labels : ndarray of int64
+        Any numbers, with or without gaps; `UNLABELLED` where there is none.
+    held_out, seed : int
+        How many identities to hold out, and which.
+    smallest_class : int
+        Identities with fewer pictures lose their label: a class of one picture has nothing to pull together.
+    use_unlabelled : bool
+        Whether pictures without a label train as well (they need a teacher).
 
     Raises
     ------
@@ -69,17 +94,22 @@ def split_identities(
         )
     kept_out = np.random.default_rng([seed, 1]).choice(able, held_out, replace=False)
     is_out = np.isin(labels, kept_out)
-    train_names = np.setdiff1d(names, kept_out)
+    train_names = np.setdiff1d(names[counts >= smallest_class], kept_out)
     if not len(train_names):
         raise DataError("no labelled picture remains for training; lower held_out or add labelled shards")
     classes = np.full(len(labels), NO_CLASS, np.int64)
-    known = (labels != UNLABELLED) & ~is_out
+    known = np.isin(labels, train_names) & ~is_out
     classes[known] = np.searchsorted(train_names, labels[known])
-    return Split(np.flatnonzero(~is_out), classes, len(train_names), np.flatnonzero(is_out))
+    trains = ~is_out if use_unlabelled else known
+    gaps = int(names[-1]) + 1 - len(names)
+    single = int(np.sum(counts == 1))
+    if gaps or single:
+        _LOG.info("labels: %d identities, %d unused numbers, %d identities of one picture", len(names), gaps, single)
+    return Split(np.flatnonzero(trains), classes, len(train_names), np.flatnonzero(is_out))
 
 
 class BatchMaker:
-    """Makes batch number `step`; safe to call from several threads.
+    """Makes batch number `step`, or one process's part of it; safe to call from several threads.
 
     Parameters
     ----------
@@ -88,39 +118,76 @@ class BatchMaker:
     targets : ndarray of float32, shape (N, D), or None
         Teacher embeddings of all pictures of the face set.
     size, seed : int
-        Pictures of a batch; seed of order and augmentation.
+        Pictures of a batch of all processes together; seed of order and augmentation.
+    window : int
+        Files that an epoch's order stays within at a time (see `EpochOrder`); 0 for any.
+    part : slice, optional
+        Which places of each batch to make; all by default.
     """
 
-    def __init__(self, faces: FaceSet, split: Split, targets: NDArray[np.float32] | None, size: int, seed: int) -> None:
+    def __init__(
+        self,
+        faces: FaceSet,
+        split: Split,
+        targets: NDArray[np.float32] | None,
+        size: int,
+        seed: int,
+        *,
+        window: int = 0,
+        part: slice | None = None,
+    ) -> None:
         if len(split.train_rows) < size:
             raise DataError(f"batch size {size} exceeds the {len(split.train_rows)} training pictures; lower it")
         self.faces, self.split, self.size, self.seed = faces, split, size, seed
+        self.part = range(size)[part or slice(None)]
         self.targets = targets if targets is not None else np.zeros((len(faces), 0), np.float32)
+        groups = faces.groups if len(faces.groups) else np.zeros(len(faces), np.int64)
+        self._order = EpochOrder(split.train_rows, groups[split.train_rows], window, seed)
+        self._damaged: set[int] = set()
+
+    @property
+    def skipped(self) -> int:
+        """Damaged pictures met so far; another picture took the place of each."""
+        return len(self._damaged)
 
     def rows(self, step: int) -> NDArray[np.int64]:
-        """Return the face set rows of batch `step`: a new order of all training pictures in each epoch."""
-        count = len(self.split.train_rows)
-        positions = np.arange(step * self.size, (step + 1) * self.size)
-        epochs = positions // count
-        rows = np.empty(self.size, np.int64)
-        for epoch in np.unique(epochs):
-            order = np.random.default_rng([self.seed, 2, int(epoch)]).permutation(count)
-            here = epochs == epoch
-            rows[here] = self.split.train_rows[order[positions[here] % count]]
-        return rows
+        """Return the face set rows of this part of batch `step`: a new order of all training pictures in each epoch."""
+        return self._order.take(step * self.size + self.part.start, len(self.part))
+
+    def read(self, step: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """Return this part's pictures of batch `step`, (P, 112, 112, 3) RGB, and the rows they are of."""
+        rows = self.rows(step)
+        pictures = np.empty((len(rows), *self.faces.images.shape[1:]), np.uint8)
+        for place, row in enumerate(rows.tolist()):
+            pictures[place], rows[place] = self._picture(row)
+        return pictures, rows
 
     def make(self, step: int, damage_share: float, worst: float) -> Batch:
-        """Return batch `step` with the given strength of augmentation (see `augment`)."""
-        rows = self.rows(step)
-        pictures = np.empty((self.size, *self.faces.images.shape[1:]), np.uint8)
-        for place, row in enumerate(rows):
+        """Return this part of batch `step` with the given strength of augmentation (see `augment`)."""
+        pictures, rows = self.read(step)
+        for index, place in enumerate(self.part):
             rng = np.random.default_rng([self.seed, 3, step, place])
-            pictures[place] = augment(np.asarray(self.faces.images[row]), rng, damage_share, worst)
-        return Batch(
-            images=to_network_input(pictures),
-            classes=torch.from_numpy(self.split.train_classes[rows]),
-            targets=torch.from_numpy(self.targets[rows]),
-        )
+            pictures[index] = augment(pictures[index], rng, damage_share, worst)
+        return Batch(to_network_input(pictures), *self.answers(rows))
+
+    def answers(self, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """Return classes and targets of some rows."""
+        return torch.from_numpy(self.split.train_classes[rows]), torch.from_numpy(self.targets[rows])
+
+    def _picture(self, row: int) -> tuple[NDArray[np.uint8], int]:
+        """Return a picture and its row; in the place of a damaged one the next training picture that is whole."""
+        place = -1
+        for further in range(_MOST_DAMAGED_IN_A_ROW):
+            try:
+                return np.asarray(self.faces.images[row]), row
+            except RecordError as error:
+                if row not in self._damaged:
+                    self._damaged.add(row)
+                    _LOG.warning("record skipped (%d so far): %s", len(self._damaged), error)
+            if further == 0:
+                place = int(np.searchsorted(self.split.train_rows, row))
+            row = int(self.split.train_rows[(place + further + 1) % len(self.split.train_rows)])
+        raise DataError(f"{_MOST_DAMAGED_IN_A_ROW} damaged records in a row, up to row {row}; the data are not usable")
 
 
 def to_network_input(pictures: NDArray[np.uint8]) -> Tensor:
@@ -128,24 +195,29 @@ def to_network_input(pictures: NDArray[np.uint8]) -> Tensor:
     return torch.from_numpy(pictures).permute(0, 3, 1, 2).float().sub_(127.5).div_(127.5)
 
 
-def ahead(
-    make: Callable[[int], Batch], first: int, last: Callable[[], int], depth: int = 3
-) -> Iterator[tuple[int, Batch]]:
-    """Yield (step, batch) from `first` while step < last(), prepared `depth` ahead by one thread.
+_T = TypeVar("_T")
 
-    One thread is enough: the pixels cost about a tenth of a training step, and OpenCV lets go of Python's lock.
+
+def ahead(
+    make: Callable[[int], _T], first: int, last: Callable[[], int], depth: int = 3, workers: int = 1
+) -> Iterator[tuple[int, _T]]:
+    """Yield (step, make(step)) from `first` while step < last(), prepared ahead by threads.
+
+    Threads are enough: OpenCV lets go of Python's lock while it works on pixels.
     """
     cv2.setNumThreads(1)
-    with ThreadPoolExecutor(1, "batch") as pool:
-        waiting: deque[tuple[int, Future[Batch]]] = deque()
+    with ThreadPoolExecutor(workers, "batch") as pool:
+        waiting: deque[tuple[int, Future[_T]]] = deque()
         upcoming = first
         step = first
-        while step < last():
-            while len(waiting) < depth:
-                waiting.append((upcoming, pool.submit(make, upcoming)))
-                upcoming += 1
-            step, future = waiting.popleft()
-            yield step, future.result()
-            step += 1
-        for _, future in waiting:
-            future.cancel()
+        try:
+            while step < last():
+                while len(waiting) < depth + workers - 1:
+                    waiting.append((upcoming, pool.submit(make, upcoming)))
+                    upcoming += 1
+                step, future = waiting.popleft()
+                yield step, future.result()
+                step += 1
+        finally:
+            for _, future in waiting:
+                future.cancel()

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from qcface_train.shards import SIDE, FaceSet
+from qcface_train.faces import SIDE, FaceSet
 
 
 @dataclass(frozen=True, slots=True)

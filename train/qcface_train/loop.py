@@ -12,7 +12,7 @@ import json
 import logging
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from qcface_train.arguments import Recipe
-from qcface_train.backbone import EdgeNet
+from qcface_train.backbone import build_backbone
 from qcface_train.checkpoint import (
     CheckpointError,
     load_checkpoint,
@@ -31,9 +31,10 @@ from qcface_train.checkpoint import (
     save_weights,
 )
 from qcface_train.data import NO_CLASS, Batch, BatchMaker, Split, ahead
-from qcface_train.heads import ArcMargin, CosineHead
-from qcface_train.recognizability import NormTarget, guidance, norm_loss
-from qcface_train.shards import FaceSet
+from qcface_train.faces import FaceSet
+from qcface_train.heads import CosineHead, build_margin, class_centres
+from qcface_train.norm_terms import build_norm_term
+from qcface_train.recognizability import guidance
 from qcface_train.validation import validate
 
 _LOG = logging.getLogger("qcface_train")
@@ -77,15 +78,15 @@ class Trainer:
         self.recipe, self.faces, self.split, self.folder = recipe, faces, split, folder
         torch.manual_seed(recipe.data.seed)
         torch.set_num_threads(recipe.run.threads)
-        self.model = EdgeNet(recipe.model.widths, recipe.model.blocks, recipe.model.neck)
+        self.model = build_backbone(recipe.model)
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.model).requires_grad_(False).eval()
         self.head = CosineHead(split.class_count, self.model.final_bn.num_features)
         if targets is not None:
-            self.head.start_from(_class_centres(targets, split))
-        self.margin = ArcMargin(recipe.loss.margin, recipe.loss.scale)
-        self.norm_target = NormTarget(recipe.loss.la, recipe.loss.ua)
-        self.batches = BatchMaker(faces, split, targets, recipe.run.batch, recipe.data.seed)
+            self.head.start_from(class_centres(targets, split.train_classes, split.class_count))
+        self.margin = build_margin(recipe.loss)
+        self.norm_term = build_norm_term(recipe.loss)
+        self.batches = BatchMaker(faces, split, targets, recipe.run.batch, recipe.data.seed, window=recipe.data.window)
         self.optimiser = self._make_optimiser()
         self.plan = Plan.of(recipe.run.steps, recipe.run.norm_phase)
         self.step = 0
@@ -169,7 +170,7 @@ class Trainer:
         classes = batch.classes[known]
         cosines = self.head(embeddings[known])  # (K, C)
         if len(classes):
-            identity = F.cross_entropy(self.margin(cosines, classes), classes)
+            identity = F.cross_entropy(self.margin(cosines, classes, norms[known]), classes)
             total = total + arguments.identity_weight * identity
             figures["id"] = float(identity.detach())
         if arguments.teacher:
@@ -179,9 +180,10 @@ class Trainer:
         if len(classes):
             p = guidance(cosines, classes, arguments.p_scale)
             figures["p"] = float(p.mean())
-            if self.norm_started_at >= 0:
-                quality = norm_loss(norms[known], p, self.norm_target).mean()
-                rise = min(1.0, (self.step - self.norm_started_at + 1) / max(1, arguments.norm_warmup))
+            if self.norm_term is not None and (self.norm_started_at >= 0 or not self.norm_term.late):
+                quality = self.norm_term(norms[known], p).mean()
+                since = self.step - max(0, self.norm_started_at) + 1
+                rise = min(1.0, since / max(1, arguments.norm_warmup)) if self.norm_term.late else 1.0
                 total = total + arguments.norm_weight * rise * quality
                 figures["qc"] = float(quality.detach())
         z = norms.detach()
@@ -218,6 +220,7 @@ class Trainer:
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
             "head": self.head.state_dict(),
+            "margin": self.margin.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "torch_rng": torch.get_rng_state(),
             "step": self.step,
@@ -225,7 +228,7 @@ class Trainer:
             "norm_started_at": self.norm_started_at,
             "seconds": self.seconds,
             "samples": self.step * self.recipe.run.batch,
-            "architecture": [list(self.recipe.model.widths), list(self.recipe.model.blocks), self.recipe.model.neck],
+            "architecture": asdict(self.recipe.model),
             "recipe": self.recipe.digest(),
         }
 
@@ -242,6 +245,8 @@ class Trainer:
             self.model.load_state_dict(content["model"])
             self.average.load_state_dict(content["average"])
             self.head.load_state_dict(content["head"])
+            # Checkpoints from before margins had running figures hold none.
+            self.margin.load_state_dict(content.get("margin", self.margin.state_dict()))
         except RuntimeError as error:
             raise CheckpointError(
                 f"the checkpoint in {self.folder} is of another architecture or set of classes "
@@ -390,11 +395,3 @@ class _Clock:
         left = max(0.0, (self._deadline or now) - now)
         self._mark_step, self._mark_active, self._planned_at, self._planned = step, self._active, now, True
         return step + int(left * (recent + whole) / 2)
-
-
-def _class_centres(targets: np.ndarray, split: Split) -> Tensor:
-    """Return the mean teacher embedding of each training class, (C, D)."""
-    centres = torch.zeros(split.class_count, targets.shape[1])
-    rows = np.flatnonzero(split.train_classes != NO_CLASS)
-    centres.index_add_(0, torch.from_numpy(split.train_classes[rows]), torch.from_numpy(targets[rows]))
-    return centres

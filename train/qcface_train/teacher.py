@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from qcface_train.shards import DataError, FaceSet
+from qcface_train.faces import DataError, FaceSet
 
 Floats = NDArray[np.float32]
 Pixels = NDArray[np.uint8]

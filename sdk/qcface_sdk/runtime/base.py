@@ -82,7 +82,7 @@ class Runner(ABC):
         """Release the session; later calls of `infer` are an `InferenceError`, of `close` nothing."""
 
     @abstractmethod
-    def _infer(self, feeds: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    def _infer(self, feeds: dict[str, Any]) -> dict[str, NDArray[Any]]:
         """Run checked, C-contiguous feeds."""
 
     def __enter__(self: _Self) -> _Self:
@@ -91,11 +91,11 @@ class Runner(ABC):
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def _checked(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    def _checked(self, feeds: Mapping[str, Any]) -> dict[str, Any]:
         wanted = {spec.name for spec in self.inputs}
         if feeds.keys() != wanted:
             raise InputError(f"feeds must be {sorted(wanted)}, got {sorted(feeds)}; see runner.inputs")
-        return {spec.name: _checked_array(spec, feeds[spec.name]) for spec in self.inputs}
+        return {spec.name: checked_array(spec, feeds[spec.name]) for spec in self.inputs}
 
 
 def closed_error(name: str) -> InferenceError:
@@ -119,16 +119,25 @@ def check_model_bytes(model: object) -> bytes:
     return model
 
 
-def _checked_array(spec: TensorSpec, array: NDArray[Any]) -> NDArray[Any]:
-    wanted = f"input {spec.name!r} must be {spec.dtype} of shape {_shape_text(spec.shape)}"
+def checked_array(spec: TensorSpec, array: Any) -> NDArray[Any]:
+    """Return `array` C-contiguous if it is one of the input's type and shape."""
     if not isinstance(array, np.ndarray):
-        raise ShapeError(f"{wanted}, got {type(array).__name__}; pass a numpy array")
-    fits = array.ndim == len(spec.shape) and all(
-        size == fixed if fixed is not None else size > 0 for size, fixed in zip(array.shape, spec.shape, strict=False)
-    )
-    if array.dtype != spec.dtype or not fits:
-        raise ShapeError(f"{wanted}, got {array.dtype} {array.shape}; convert or reshape it")
+        raise ShapeError(f"{_wanted(spec)}, got {type(array).__name__}; pass a numpy array")
+    check_shape(spec, array.dtype, array.shape)
     return np.ascontiguousarray(array)
+
+
+def check_shape(spec: TensorSpec, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
+    """Raise `ShapeError` unless an array of this type and shape fits the input."""
+    fits = len(shape) == len(spec.shape) and all(
+        size == fixed if fixed is not None else size > 0 for size, fixed in zip(shape, spec.shape, strict=False)
+    )
+    if dtype != spec.dtype or not fits:
+        raise ShapeError(f"{_wanted(spec)}, got {dtype} {shape}; convert or reshape it")
+
+
+def _wanted(spec: TensorSpec) -> str:
+    return f"input {spec.name!r} must be {spec.dtype} of shape {_shape_text(spec.shape)}"
 
 
 def _shape_text(shape: tuple[int | None, ...]) -> str:

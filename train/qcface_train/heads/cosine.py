@@ -1,11 +1,13 @@
-"""Classification heads on the hypersphere: cosines to all classes, and logits with a margin on the own class."""
+"""The classifier on the hypersphere: cosines of embeddings to all class directions."""
 
 from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 
@@ -38,24 +40,17 @@ class CosineHead(nn.Module):
             return cosines.clamp(-1, 1)
 
 
-class ArcMargin(nn.Module):
-    """ArcFace: the own class's angle is enlarged by a constant margin (Deng et al., CVPR 2019, eq. 3).
+def class_centres(targets: NDArray[np.float32], classes: NDArray[np.int64], count: int) -> Tensor:
+    """Return the sum of the teacher embeddings of each class, (count, D); its direction is the mean one.
 
-    Below the own angle's turning point pi - margin the cosine is replaced by its straight continuation, so that the
-    target logit falls steadily over the whole range; the jump of the "easy margin" at 90 degrees is avoided.
+    Parameters
+    ----------
+    targets : ndarray of float32, shape (N, D)
+        Unit embeddings.
+    classes : ndarray of int64, shape (N,)
+        0 to count - 1; below 0 for a picture without a class.
     """
-
-    def __init__(self, margin: float = 0.5, scale: float = 64.0) -> None:
-        super().__init__()
-        self.margin = margin
-        self.scale = scale
-
-    def forward(self, cosines: Tensor, labels: Tensor) -> Tensor:
-        """Map cosines (N, C) and labels (N,) to logits (N, C)."""
-        own = cosines.gather(1, labels[:, None])  # (N, 1)
-        # At |cos| = 1 the square root has an infinite slope, which a mask does not stop from becoming NaN.
-        sine = torch.sqrt((1 - own * own).clamp_min(1e-12))
-        turned = own * math.cos(self.margin) - sine * math.sin(self.margin)
-        beyond = own - math.sin(math.pi - self.margin) * self.margin
-        target = torch.where(own > math.cos(math.pi - self.margin), turned, beyond)
-        return cosines.scatter(1, labels[:, None], target) * self.scale
+    centres = torch.zeros(count, targets.shape[1])
+    rows = np.flatnonzero(classes >= 0)
+    centres.index_add_(0, torch.from_numpy(classes[rows]), torch.from_numpy(targets[rows]))
+    return centres

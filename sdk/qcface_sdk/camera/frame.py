@@ -1,0 +1,34 @@
+"""One picture of a camera and when it came."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One picture. Immutable; its array belongs to whoever took it."""
+
+    image: NDArray[np.uint8]
+    """BGR uint8 (H, W, 3); grey and infrared cameras give three equal channels."""
+    number: int
+    """Counted from 0 over all pictures that arrived, so that gaps show what was dropped."""
+    time: float
+    """Seconds that never fall: of the steady clock for a camera, of the recording for a file."""
+    arrived: float
+    """`qcface_sdk.clock.steady_seconds` when it was decoded; what its age is counted from."""
+    wall: datetime
+    """UTC when it was decoded, by the wall clock; may jump when that clock is set."""
+    stream_time: float | None = None
+    """The sender's time stamp in seconds, where there is one; starts anywhere and may jump."""
+    connection: int = 0
+    """How often the camera had been connected before."""
+
+    @property
+    def size_wh(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return self.image.shape[1], self.image.shape[0]

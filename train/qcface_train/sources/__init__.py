@@ -1,0 +1,1 @@
+"""Where pictures come from: image folders, InsightFace's RecordIO and .bin files, tar shards."""
