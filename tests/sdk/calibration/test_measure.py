@@ -81,7 +81,7 @@ def test_calibrate_uses_damaged_comparisons_for_quality(rng: np.random.Generator
         (np.eye(8), range(8), InputError, "two faces of one person"),
         (np.eye(8), [0] * 8, InputError, "two people"),
         (np.eye(8), [0, 0, 1, 1, 2, 2, 3, 3], InputError, "support no false match rate at all: 0.01 needs 3,000"),
-        (np.full((4, 8), np.nan), [0, 0, 1, 1], NotFiniteError, "finite"),
+        (np.full((4, 8), np.nan), [0, 0, 1, 1], NotFiniteError, "NaN or infinity"),
         (np.zeros((4, 8)), [0, 0, 1, 1], NotFiniteError, "zero vectors"),
         (np.ones((4, 8)), [0, 0, 1], ShapeError, "one per face"),
         (np.ones((0, 8)), [], InputError, "got 0 faces"),
