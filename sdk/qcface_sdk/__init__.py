@@ -19,12 +19,14 @@ Conventions, the same everywhere:
 
 from qcface_sdk.alignment import align
 from qcface_sdk.bundle import Bundle
+from qcface_sdk.calibration import Calibration
 from qcface_sdk.engine import FaceEngine
 from qcface_sdk.errors import (
     ActuatorError,
     ApiError,
     ApiServerError,
     BackendUnavailableError,
+    CalibrationError,
     CameraAccessError,
     CameraError,
     CommandExpiredError,
@@ -60,11 +62,13 @@ from qcface_sdk.errors import (
     ThresholdUnavailableError,
     UnknownSubjectError,
 )
+from qcface_sdk.fusion import Fusion
 from qcface_sdk.gallery import Gallery
 from qcface_sdk.geometry import REFERENCE_POINTS
 from qcface_sdk.image import decode_image, read_image
 from qcface_sdk.recognizability import recognizability
 from qcface_sdk.results import Candidate, Face, Identification, Match, Outcome, Reason
+from qcface_sdk.search import SearchThreshold
 from qcface_sdk.template import Template
 
 __all__ = [
@@ -74,6 +78,8 @@ __all__ = [
     "ApiServerError",
     "BackendUnavailableError",
     "Bundle",
+    "Calibration",
+    "CalibrationError",
     "CameraAccessError",
     "CameraError",
     "Candidate",
@@ -90,6 +96,7 @@ __all__ = [
     "EventTransportError",
     "Face",
     "FaceEngine",
+    "Fusion",
     "Gallery",
     "GalleryError",
     "GalleryFormatError",
@@ -111,6 +118,7 @@ __all__ = [
     "Outcome",
     "QCFaceError",
     "Reason",
+    "SearchThreshold",
     "ServiceError",
     "ShapeError",
     "Template",

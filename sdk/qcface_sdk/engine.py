@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from qcface_sdk.alignment import align
 from qcface_sdk.bundle import Bundle
+from qcface_sdk.calibration.calibrated import Calibrated
+from qcface_sdk.calibration.calibration import Calibration
 from qcface_sdk.checks import (
     check_choice,
     check_crops,
@@ -28,9 +30,8 @@ from qcface_sdk.detection import Detector, DetectorLimits
 from qcface_sdk.embedding import Embedder
 from qcface_sdk.errors import InputError, ModelNotFoundError, ThresholdUnavailableError
 from qcface_sdk.fusion import CAPACITY, Fusion, fuse
-from qcface_sdk.manifest import Artifact, QualityGate, ThresholdRow
+from qcface_sdk.manifest import Artifact
 from qcface_sdk.matching import check_same_contract, compare_faces
-from qcface_sdk.quality import QualityScale
 from qcface_sdk.recognizability import recognizability
 from qcface_sdk.results import Face, Match
 from qcface_sdk.runtime import ModelHints, open_runner
@@ -43,7 +44,7 @@ OUTLIER_SHARE = 0.6
 PRECISIONS = ("auto", "fp32", "fp16", "bf16", "int8", "fp8")
 
 
-class FaceEngine:
+class FaceEngine(Calibrated):
     """Detects, aligns, embeds and compares faces.
 
     Every method is thread-safe: an engine holds no state that a call changes, so one engine may serve all threads of a
@@ -70,6 +71,8 @@ class FaceEngine:
         Faces per run of the recogniser.
     score_threshold : float or None
         Smallest detector score that counts as a face; ``None`` is the bundle's.
+    calibration : Calibration, path or None
+        Thresholds, quality map and gates measured on your own people (``qcface calibrate``) instead of the bundle's.
 
     Raises
     ------
@@ -77,6 +80,8 @@ class FaceEngine:
         If the model is absent, altered or not what it says.
     BackendUnavailableError
         If the backend is unknown or its package missing.
+    CalibrationError
+        If the calibration cannot be read or is of another model, artefact or runtime.
     OptionError
         If an option is out of range.
 
@@ -98,6 +103,7 @@ class FaceEngine:
         *,
         batch_size: int = 16,
         score_threshold: float | None = None,
+        calibration: Calibration | str | os.PathLike[str] | None = None,
     ) -> None:
         check_choice("precision", precision, PRECISIONS)
         check_positive_int("threads", threads)
@@ -111,15 +117,20 @@ class FaceEngine:
         selection, runner = open_recognizer(self._bundle, backend, precision, threads=threads, batch=batch_size)
         self._backend, self._artifact, self._measured_on = selection.backend, selection.artifact, selection.measured_on
         self._ua, self._la = manifest.embedding.ua, manifest.embedding.la
-        quality = self._bundle.quality_map(self._artifact.id, self._measured_on)
-        self._scale = QualityScale(quality.knots, quality.fused)
-        self._probe_gate, self._enroll_gate = quality.probe_gate, quality.enroll_gate
         self._embedder = Embedder(runner, manifest.input, manifest.embedding.dimension, batch_size)
         try:
+            super().__init__(self._open_calibration(calibration))
             self._detector = self._open_detector(detector, threads, min_face, score_threshold, build=named)
         except BaseException:
             self._embedder.close()
             raise
+
+    def _open_calibration(self, source: Calibration | str | os.PathLike[str] | None) -> Calibration:
+        if source is None:
+            return Calibration.of_bundle(self._bundle, self._artifact.id, self._measured_on)
+        calibration = source if isinstance(source, Calibration) else Calibration.load(source)
+        calibration.check(self.contract, self._artifact.id, self._measured_on)
+        return calibration
 
     def _open_detector(
         self,
@@ -173,26 +184,6 @@ class FaceEngine:
     def precision(self) -> str:
         """Precision of the recogniser that is used."""
         return self._artifact.precision
-
-    @property
-    def retry_below(self) -> float:
-        """Quality below which a face is not to be trusted for a decision, 0..100: the minimum of `probe_gate`."""
-        return self._probe_gate.minimum
-
-    @property
-    def enroll_below(self) -> float:
-        """Quality below which a face should not be enrolled, 0..100: the minimum of `enroll_gate`."""
-        return self._enroll_gate.minimum
-
-    @property
-    def probe_gate(self) -> QualityGate:
-        """What is promised of probes that are not below `retry_below`."""
-        return self._probe_gate
-
-    @property
-    def enroll_gate(self) -> QualityGate:
-        """What is promised of enrolled faces that are not below `enroll_below`."""
-        return self._enroll_gate
 
     def get(self, image: Any) -> tuple[Face, ...]:
         """Find and embed the faces of a picture. Thread-safe.
@@ -279,44 +270,6 @@ class FaceEngine:
         """
         return self._embedder.embed_crops(check_crops(crops, self._bundle.manifest.input.size_wh[0]))
 
-    def quality(self, magnitudes: Any) -> NDArray[np.float64]:
-        """Return the quality, 0..100, of embeddings of these magnitudes. Thread-safe."""
-        return self._scale.quality(magnitudes)
-
-    def threshold(self, fmr: float) -> float:
-        """Return the smallest similarity accepted at a false-match rate. Thread-safe.
-
-        Parameters
-        ----------
-        fmr : float
-            Between 0 and 1, for example ``1e-4``. Between two measured rates the threshold is interpolated in log FMR.
-
-        Returns
-        -------
-        float
-            Similarity in -1..1 for this model, precision and runtime.
-
-        Raises
-        ------
-        OptionError
-            If `fmr` is not between 0 and 1.
-        ThresholdUnavailableError
-            If the counts behind the bundle's thresholds do not support that rate.
-        """
-        return self.threshold_row(fmr).threshold
-
-    def threshold_row(self, fmr: float) -> ThresholdRow:
-        """Return the threshold at a false-match rate with the measurement behind it. Thread-safe.
-
-        Parameters and errors are those of `threshold`.
-        """
-        return self._bundle.threshold(self._artifact.id, self._measured_on, check_fraction("fmr", fmr))
-
-    @property
-    def threshold_rows(self) -> tuple[ThresholdRow, ...]:
-        """All rows measured for this model, precision and runtime, largest rate first; also unsupported ones."""
-        return self._bundle.thresholds(self._artifact.id, self._measured_on)
-
     def verify(self, face_a: Face | None, face_b: Face | None, fmr: float = 1e-4) -> Match:
         """Compare two faces (1:1). Thread-safe.
 
@@ -397,10 +350,10 @@ class FaceEngine:
         ThresholdUnavailableError
             If the bundle holds no threshold, from which it follows what an outlier is.
         """
-        rows = [row for row in self._bundle.thresholds(self._artifact.id, self._measured_on) if row.supported]
+        rows = [row for row in self.threshold_rows if row.supported]
         if not rows:
             raise ThresholdUnavailableError(
-                f"fusion needs a measured threshold to tell outliers, {self._bundle.source} has none; "
+                f"fusion needs a measured threshold to tell outliers, {self._calibration.data} has none; "
                 "make a Fusion with outlier_below= of your own"
             )
         return Fusion(self.contract, self._scale, outlier_below=OUTLIER_SHARE * rows[0].threshold, capacity=capacity)

@@ -18,6 +18,7 @@
     │   ├── ModelFormatError            not an ONNX file, truncated, or foreign inputs and outputs
     │   ├── ManifestError               manifest missing, malformed or of an unknown schema
     │   ├── ModelHashError              a bundle file missing, extra, truncated or altered
+    │   ├── CalibrationError            calibration file unreadable, malformed or of another model
     │   ├── ThresholdUnavailableError   no supported threshold for that false-match rate
     │   ├── EngineMismatchError         an engine built for another TensorRT, GPU, driver or model
     │   └── InferenceError              the runtime failed while running
@@ -110,6 +111,10 @@ class ManifestError(ModelError):
 
 class ModelHashError(ModelError):
     """A file of a bundle is missing, extra, truncated or altered."""
+
+
+class CalibrationError(ModelError):
+    """A calibration file cannot be read, is malformed, or was measured with another model, artefact or runtime."""
 
 
 class ThresholdUnavailableError(ModelError):

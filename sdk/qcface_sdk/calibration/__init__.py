@@ -1,0 +1,9 @@
+"""Thresholds, quality and gates: measured on a labelled set, stored, and looked up again.
+
+The engine looks everything up in one `Calibration`: the bundle's, or one made on your own people by `calibrate` and the
+command ``qcface calibrate``.
+"""
+
+from qcface_sdk.calibration.calibration import Calibration
+
+__all__ = ["Calibration"]
