@@ -251,6 +251,35 @@ class FaceEngine(Calibrated):
         rows = self._detector.detect(check_image(image))
         return tuple(Face(row[:4], row[4:14].reshape(5, 2), float(row[14])) for row in rows)
 
+    def embed_faces(self, image: Any, faces: Sequence[Face]) -> tuple[Face, ...]:
+        """Embed faces that `detect` found in a picture, all or some of them. Thread-safe.
+
+        Parameters
+        ----------
+        image : ndarray of uint8, shape (H, W, 3)
+            The picture they were found in, BGR.
+        faces : sequence of Face
+            Their landmarks are used; what embedding they carry is not.
+
+        Returns
+        -------
+        tuple of Face
+            In the same order, as `get` would have given them.
+
+        Raises
+        ------
+        ShapeError, ImageSizeError, InferenceError
+            As for `get`.
+        DegenerateLandmarksError
+            If five landmarks fix no face.
+        """
+        frame = check_image(image)
+        if not faces:
+            return ()
+        points = np.stack([face.kps for face in faces])
+        rows = np.stack([np.r_[face.bbox, face.kps.ravel(), np.float32(face.det_score)] for face in faces])
+        return self._faces(rows.astype(np.float32), self._embedder.embed_faces([frame], [points]))
+
     def align(self, image: Any, kps: Any) -> NDArray[np.uint8]:
         """Warp faces onto the reference points; see `qcface_sdk.alignment.align`. Thread-safe."""
         return align(image, kps)
