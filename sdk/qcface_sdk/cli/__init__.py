@@ -13,7 +13,21 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from qcface_sdk.cli import bench, demo, detect, doctor, embed, enroll, gallery, identify, models, quality, verify
+from qcface_sdk.cli import (
+    bench,
+    demo,
+    detect,
+    doctor,
+    embed,
+    enroll,
+    gallery,
+    identify,
+    keys,
+    models,
+    quality,
+    serve,
+    verify,
+)
 from qcface_sdk.cli.command import Command
 from qcface_sdk.cli.exit_codes import HELP, ExitCode, exit_code_of_error
 from qcface_sdk.cli.printing import print_error
@@ -32,6 +46,8 @@ COMMANDS: tuple[Command, ...] = (
     identify.COMMAND,
     gallery.COMMAND,
     embed.COMMAND,
+    serve.COMMAND,
+    keys.COMMAND,
     models.COMMAND,
     bench.COMMAND,
 )
