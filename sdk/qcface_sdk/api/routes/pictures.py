@@ -57,6 +57,5 @@ def identify(
     state = state_of(request)
     picture, found = read_faces(request, image, "image")
     face = found[0] if found else None
-    rate = {"fmr": fmr} if fpir is None else {"fpir": fpir}
-    result = state.gallery.identify(face, k=top, **rate)
+    result = state.gallery.identify(face, k=top, fmr=fmr if fpir is None else None, fpir=fpir)
     return {**result.to_dict(), "face": None if face is None else face_values(request, picture, face)}
