@@ -25,6 +25,7 @@ from qcface_sdk.cli import (
     keys,
     models,
     quality,
+    run,
     serve,
     verify,
 )
@@ -46,6 +47,7 @@ COMMANDS: tuple[Command, ...] = (
     identify.COMMAND,
     gallery.COMMAND,
     embed.COMMAND,
+    run.COMMAND,
     serve.COMMAND,
     keys.COMMAND,
     models.COMMAND,
