@@ -123,7 +123,7 @@ def test_main_interrupted_is_status_130(monkeypatch: pytest.MonkeyPatch, qcface)
 
 
 def test_main_without_a_reader_is_status_141_and_silent(bundle: Path) -> None:
-    code = f"import sys; from qcface_sdk.cli import main; sys.exit(main(['models', {str(bundle)!r}]))"
+    code = f"import sys; from qcface_sdk.cli import main; sys.exit(main(['models', 'inspect', {str(bundle)!r}]))"
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None
     process.stdout.close()
