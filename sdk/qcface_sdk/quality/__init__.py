@@ -1,8 +1,9 @@
 """How good a picture of a face is: one number that means something, and the reasons behind a poor one.
 
-The number is `QualityScale`'s, from the embedding's length. The reasons come from `MEASURES`, one a file; they tell a person what to change and never decide by themselves: a sharp, bright, frontal face can still be
-unrecognizable, and a dark one recognizable. ISO/IEC 29794-5 (face image quality) names the components; where a measure
-has a counterpart there, its `iso` says which.
+The number is `QualityScale`'s, from the embedding's length. The reasons come from `MEASURES`, one a file; they tell a
+person what to change and never decide by themselves: a sharp, bright, frontal face can still be unrecognizable, and a
+dark one recognizable. ISO/IEC 29794-5 (face image quality) names the components; where a measure has a counterpart
+there, its `iso` says which.
 """
 
 from __future__ import annotations
