@@ -19,6 +19,10 @@ from qcface_sdk.runtime import open_runner, resolve_backend
 from qcface_train.evaluation.recognizer import Recognizer
 
 
+# Crops whose embeddings are written together: some seconds of work, which is what a stopped run loses.
+_KEPT_AT_ONCE = 512
+
+
 class FileEmbedder:
     """A recogniser file on one backend; call it with BGR crops (N, 112, 112, 3). Holds the session until `close`.
 
@@ -102,12 +106,18 @@ class KeptRecognizer(Recognizer):
 
     def embed(self, crops: NDArray[np.uint8], title: str = "") -> NDArray[np.float32]:
         """Return raw embeddings (N, D); `title` shows a progress bar."""
+        title = title and f"{self.artifact} on {self.runtime}: {title}"
+        starts = range(0, len(crops), _KEPT_AT_ONCE)
+        bar = tqdm(starts, desc=title, disable=not title, leave=False, mininterval=2)
+        return np.concatenate([self._embed_part(crops[start : start + _KEPT_AT_ONCE]) for start in bar])
+
+    def _embed_part(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         pictures = hashlib.sha256(np.ascontiguousarray(crops).data).hexdigest()[:16]
         path = self._folder / f"{self.sha256[:16]}-{self.runtime}-{pictures}.npy"
         kept = _load(path)
         if kept is not None and len(kept) == len(crops):
             return kept
-        embeddings = super().embed(crops, title and f"{self.artifact} on {self.runtime}: {title}")
+        embeddings = super().embed(crops)
         content = io.BytesIO()
         np.save(content, embeddings, allow_pickle=False)
         write_whole(path, content.getvalue())

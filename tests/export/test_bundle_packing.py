@@ -71,7 +71,11 @@ INT8 = Artifact("recognizer-int8", "recognizer.int8.onnx", "int8", ("onnxruntime
 INT8_ROWS = [{**row, "artifact": "recognizer-int8"} for row in ROWS]
 INT8_MAPS = [{**PLAIN["quality"][0], "artifact": "recognizer-int8"}]
 INT8_PROOF = {
-    "artifact": "recognizer-int8", "runtime": "onnxruntime", "reference": "FP32", "passed": True, "origin": "tests",
+    "artifact": "recognizer-int8",
+    "runtime": "onnxruntime",
+    "reference": "FP32",
+    "passed": True,
+    "origin": "tests",
     "figures": {"cosine_mean": {"value": 0.9995, "limit": 0.999}},
 }
 
