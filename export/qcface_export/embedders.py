@@ -18,7 +18,6 @@ from qcface_sdk.manifest import InputContract
 from qcface_sdk.runtime import open_runner, resolve_backend
 from qcface_train.evaluation.recognizer import Recognizer
 
-
 # Crops whose embeddings are written together: some seconds of work, which is what a stopped run loses.
 _KEPT_AT_ONCE = 512
 
