@@ -33,6 +33,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--replicates", type=int, default=1000, help="bootstrap resamples (default: %(default)s)")
     parser.add_argument("--retry-fnmr", type=float, default=0.9, help="expected FNMR to retry at (%(default)s)")
     parser.add_argument("--enroll-fnmr", type=float, default=0.5, help="expected FNMR not to enrol at (%(default)s)")
+    parser.add_argument("--tracks", type=int, default=4, help="tracks a person, for fused quality (%(default)s)")
     parser.add_argument("--peers", type=Path, metavar="FOLDER", help="other quality networks to judge beside it")
     parser.add_argument("--thresholds", type=Path, metavar="FILE", help="also write thresholds.json here")
     parser.add_argument("--quality", type=Path, metavar="FILE", help="also write quality.json here")

@@ -36,6 +36,7 @@ from qcface_sdk.recognizability import recognizability
 from qcface_sdk.results import Face, Match
 from qcface_sdk.runtime import ModelHints, open_runner
 from qcface_sdk.selection import open_recognizer
+from qcface_sdk.signatures import TrustedKey
 from qcface_sdk.template import Template
 
 OUTLIER_SHARE = 0.6
@@ -71,6 +72,9 @@ class FaceEngine(Calibrated):
         Faces per run of the recogniser.
     score_threshold : float or None
         Smallest detector score that counts as a face; ``None`` is the bundle's.
+    trusted_keys : iterable of str, path or bytes, optional
+        Public keys, as 64 hex digits or PEM: only a bundle signed by one of them is accepted. ``None`` accepts unsigned
+        bundles too.
     calibration : Calibration, path or None
         Thresholds, quality map and gates measured on your own people (``qcface calibrate``) instead of the bundle's.
 
@@ -78,6 +82,8 @@ class FaceEngine(Calibrated):
     ------
     ModelNotFoundError, ManifestError, ModelHashError, ModelFormatError
         If the model is absent, altered or not what it says.
+    SignatureError
+        If the bundle is not signed by one of `trusted_keys`, or its signature does not hold.
     BackendUnavailableError
         If the backend is unknown or its package missing.
     CalibrationError
@@ -103,6 +109,7 @@ class FaceEngine(Calibrated):
         *,
         batch_size: int = 16,
         score_threshold: float | None = None,
+        trusted_keys: Iterable[TrustedKey] | None = None,
         calibration: Calibration | str | os.PathLike[str] | None = None,
     ) -> None:
         check_choice("precision", precision, PRECISIONS)
@@ -111,7 +118,7 @@ class FaceEngine(Calibrated):
         min_face = check_positive("min_face", min_face)
         if score_threshold is not None:
             check_fraction("score_threshold", score_threshold)
-        self._bundle = Bundle.load(model)
+        self._bundle = Bundle.load(model, trusted_keys=trusted_keys)
         manifest = self._bundle.manifest
         named = backend not in ("auto", "gpu")
         selection, runner = open_recognizer(self._bundle, backend, precision, threads=threads, batch=batch_size)

@@ -102,6 +102,7 @@ def test_main_report_page_is_one_file_without_names_or_links(report: Path) -> No
 def test_main_manifest_parts_are_accepted_by_the_manifest(report: Path) -> None:
     rows = json.loads((report / "thresholds.json").read_text())
     assert rows == json.loads((report / "rows.json").read_text())
+    assert rows["tails"] == []
     decoded = [decode(ThresholdRow, row, "thresholds") for row in rows["thresholds"]]
     assert {(row.artifact, row.runtime) for row in decoded} == {("recognizer-fp32", "onnxruntime")}
     assert "drawn faces" in decoded[0].origin
@@ -110,6 +111,8 @@ def test_main_manifest_parts_are_accepted_by_the_manifest(report: Path) -> None:
     assert (quality.artifact, quality.runtime) == ("recognizer-fp32", "onnxruntime")
     assert quality.probe_gate.minimum == pytest.approx(50.0)
     assert quality.enroll_gate.minimum >= quality.probe_gate.minimum
+    assert "measured FNMR" in quality.probe_gate.origin
+    assert quality.fused == ()
     assert "drawn faces" in quality.origin
 
 

@@ -61,8 +61,8 @@ class BuildOptions:
     """Sizes of a dynamic first axis."""
     side: ShapeRange = ShapeRange(32, 640, 1920)
     """Sizes of any other dynamic axis: height and width of a detector's input."""
-    workspace: int = 1 << 30
-    """Bytes that tactics may use."""
+    workspace: int | None = None
+    """Bytes that tactics may use; None is TensorRT's default, the whole GPU."""
     level: int | None = None
     """Optimisation level 0..5; None is TensorRT's default."""
     hardware_compatible: bool = False
@@ -193,7 +193,8 @@ def is_strongly_typed(tensorrt: Any) -> bool:
 
 
 def _configure(tensorrt: Any, builder: Any, config: Any, options: BuildOptions) -> list[str]:
-    config.set_memory_pool_limit(tensorrt.MemoryPoolType.WORKSPACE, options.workspace)
+    if options.workspace is not None:
+        config.set_memory_pool_limit(tensorrt.MemoryPoolType.WORKSPACE, options.workspace)
     config.profiling_verbosity = tensorrt.ProfilingVerbosity.DETAILED
     flags = tensorrt.BuilderFlag
     # TF32 keeps 10 bits of mantissa; the thresholds of an FP32 file were measured with 23.

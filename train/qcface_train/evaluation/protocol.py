@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qcface_sdk.calibration.gates import Comparisons
+from qcface_sdk.calibration.measure import clean_comparisons, join
 from qcface_sdk.errors import InputError
 from qcface_sdk.evaluation import (
     KINDS,
@@ -60,6 +62,8 @@ class LadderScores:
     """By kind: (F, LEVELS + 1), with a clean other picture of the same person."""
     mate_magnitudes: NDArray[np.float64]
     """(F,), magnitude of that other picture."""
+    person: NDArray[np.int64]
+    """(F,), number of the person."""
 
 
 def measure_folds(embeddings: NDArray[np.float32], faces: VerificationSet) -> Figures:
@@ -109,7 +113,9 @@ def climb_ladder(embed: Embed, faces: VerificationSet, embeddings: NDArray[np.fl
         ladder = np.concatenate([clean[:, None], damaged], axis=1).astype(np.float64)  # (F, LEVELS + 1, D)
         magnitudes[kind] = np.linalg.norm(ladder, axis=2)
         similarities[kind] = np.einsum("fld,fd->fl", ladder, mate) / magnitudes[kind]
-    return LadderScores(magnitudes, similarities, np.linalg.norm(embeddings[mates].astype(np.float64), axis=1))
+    lengths = np.linalg.norm(embeddings[mates].astype(np.float64), axis=1)
+    person = np.unique(faces.subjects, return_inverse=True)[1].reshape(-1)[probes].astype(np.int64)
+    return LadderScores(magnitudes, similarities, lengths, person)
 
 
 def choose_ladder_faces(subjects: NDArray[Any], count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -204,19 +210,23 @@ def _thin(curve: EdcCurve) -> dict[str, list[float]]:
     return {"rejected": shares.tolist(), "fnmr": [curve.fnmr_at(float(share)) for share in shares]}
 
 
-def fit_mapping(
-    scores: PairScores,
-    magnitude: NDArray[np.float64],
-    ladder: LadderScores,
-    *,
-    la: float,
-    ua: float,
-) -> QualityMapping:
-    """Fit the quality of 0 to 100 to all clean genuine pairs and to the damaged faces against a clean picture."""
-    worse = [pair_quality(magnitude, scores.genuine_pairs)]
-    similarity = [scores.genuine.astype(np.float64)]
-    for kind, rungs in ladder.magnitudes.items():
-        worse.append(np.minimum(rungs[:, 1:], ladder.mate_magnitudes[:, None]).ravel())
-        similarity.append(ladder.similarities[kind][:, 1:].ravel())
-    threshold = operate(scores, QUALITY_FMR).threshold
-    return fit_quality(np.concatenate(worse), np.concatenate(similarity), threshold, la=la, ua=ua)
+def damaged_comparisons(ladder: LadderScores) -> Comparisons:
+    """Return the ladder's damaged rungs as comparisons with the clean picture enrolled, with magnitudes."""
+    rungs = [(ladder.similarities[kind][:, 1:], ladder.magnitudes[kind][:, 1:]) for kind in ladder.magnitudes]
+    similarity = np.concatenate([part[0].ravel() for part in rungs])
+    probe = np.concatenate([part[1].ravel() for part in rungs])
+    enrolled, person = (
+        np.tile(np.repeat(column, LEVELS), len(rungs)) for column in (ladder.mate_magnitudes, ladder.person)
+    )
+    return Comparisons.of(similarity, enrolled, probe, person)
+
+
+def genuine_comparisons(scores: PairScores, magnitude: NDArray[np.float64], ladder: LadderScores) -> Comparisons:
+    """Return all clean genuine pairs and the damaged faces against a clean picture, with magnitudes."""
+    return join(clean_comparisons(scores, magnitude), damaged_comparisons(ladder))
+
+
+def fit_mapping(comparisons: Comparisons, threshold: float, *, la: float, ua: float) -> QualityMapping:
+    """Fit the quality of 0 to 100 to genuine comparisons."""
+    worse = np.minimum(comparisons.enrolled, comparisons.probe)
+    return fit_quality(worse, comparisons.similarity, threshold, la=la, ua=ua)

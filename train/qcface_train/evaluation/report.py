@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from qcface_sdk.charts import Axis, draw_lines
 from qcface_sdk.evaluation import LADDER, UNITS
-from qcface_train.evaluation.charts import Axis, draw_lines
 
 Figures = dict[str, Any]
 _STYLE = (

@@ -56,5 +56,5 @@ def subject_of(request: Request, key: Reader, subject: Subject) -> dict[str, Any
 @router.delete("/subjects/{subject:path}", response_model=RemovalAnswer)
 def remove(request: Request, key: Admin, subject: Subject) -> dict[str, Any]:
     """Remove a person with all templates; the receipt says what was destroyed."""
-    removed = state_of(request).gallery.remove(subject)
-    return {"subject": subject, "templates": removed, "receipt": {"subject": subject, "templates": removed}}
+    receipt = state_of(request).gallery.remove(subject)
+    return {"subject": subject, "templates": receipt.templates, "receipt": receipt.to_dict()}
