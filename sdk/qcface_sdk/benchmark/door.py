@@ -108,7 +108,7 @@ def measure_door(engine: FaceEngine, *, min_face: float = 60.0, walk: Walk | Non
         If the engine finds no face on the portrait.
     """
     played = walk or Walk()
-    portrait = read_image(_portrait())
+    portrait = read_image(portrait_path())
     faces = engine.get(portrait)
     if not faces:
         raise InputError("the portrait shows no face to this engine; use a smaller min_face")
@@ -161,7 +161,7 @@ def _enroll_others(engine: FaceEngine, gallery: Gallery) -> None:
         gallery.enroll(f"other-{number}", Template.from_embeddings(row, engine.contract))
 
 
-def _portrait() -> str:
+def portrait_path() -> str:
     """Return the path of Eileen Collins's portrait (NASA, public domain) that scikit-image carries."""
     spec = importlib.util.find_spec("skimage")
     if spec is None or spec.origin is None:
