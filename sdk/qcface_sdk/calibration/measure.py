@@ -45,6 +45,8 @@ class Measured:
     """People compared."""
     notes: tuple[str, ...]
     """What could not be measured, and why; sentences."""
+    scores: PairScores
+    """The comparisons, for plots."""
 
 
 def calibrate(
@@ -114,7 +116,7 @@ def calibrate(
         tails=_tails(scores, base, origin, notes),
         quality=quality,
     )
-    return Measured(calibration, rows, gates, len(vectors), scores.subject_count, tuple(notes))
+    return Measured(calibration, rows, gates, len(vectors), scores.subject_count, tuple(notes), scores)
 
 
 def pairs_needed(fmr: float) -> int:

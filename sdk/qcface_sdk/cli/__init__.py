@@ -15,11 +15,13 @@ from collections.abc import Sequence
 
 from qcface_sdk.cli import (
     bench,
+    calibrate,
     demo,
     detect,
     doctor,
     embed,
     enroll,
+    eval,
     gallery,
     identify,
     keys,
@@ -41,6 +43,8 @@ COMMANDS: tuple[Command, ...] = (
     doctor.COMMAND,
     detect.COMMAND,
     quality.COMMAND,
+    calibrate.COMMAND,
+    eval.COMMAND,
     verify.COMMAND,
     enroll.COMMAND,
     identify.COMMAND,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -14,7 +15,23 @@ from qcface_sdk import cli
 from qcface_sdk.cli import COMMANDS, main
 from qcface_sdk.errors import QCFaceError
 
-VERBS = ("demo", "doctor", "detect", "quality", "verify", "enroll", "identify", "gallery", "embed", "models", "bench")
+VERBS = (
+    "demo",
+    "doctor",
+    "detect",
+    "quality",
+    "calibrate",
+    "eval",
+    "verify",
+    "enroll",
+    "identify",
+    "gallery",
+    "embed",
+    "serve",
+    "keys",
+    "models",
+    "bench",
+)
 
 
 def _replace_run(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
@@ -29,7 +46,7 @@ def test_main_help_lists_every_command_and_exit_status(qcface) -> None:
     run = qcface("--help")
     assert run.code == 0
     for verb in VERBS:
-        assert f"\n    {verb} " in run.out
+        assert re.search(rf"\n    {verb}\s", run.out)
     for status in ("0  ", "1  ", "2  ", "3  ", "4  ", "5  ", "70 "):
         assert f"\n  {status}" in run.out
 

@@ -159,26 +159,38 @@ def measure_magnitude(magnitude: NDArray[np.float64], ladder: LadderScores, la: 
     return figures
 
 
-def measure_rejection(scores: PairScores, qualities: Mapping[str, NDArray[np.float64]], *, replicates: int) -> Figures:
-    """Return what rejecting by each quality measure does to the false non-match rate; the first is the one judged."""
-    judged, *peers = qualities
-    at = operate(scores, QUALITY_FMR)
-    starts = {
-        f"FMR {QUALITY_FMR:g}": at.threshold,
+def edc_starts(scores: PairScores) -> dict[str, float]:
+    """Return the thresholds, by what sets them, at which error against discard is traced."""
+    return {
+        f"FMR {QUALITY_FMR:g}": operate(scores, QUALITY_FMR).threshold,
         "FMR 0.001": operate(scores, 1e-3).threshold,
         "FNMR 1 %": threshold_at_fnmr(scores.genuine, 0.01),
         "FNMR 5 %": threshold_at_fnmr(scores.genuine, 0.05),
     }
+
+
+def measure_areas(scores: PairScores, quality: NDArray[np.float64]) -> dict[str, dict[str, float]]:
+    """Return the partial areas minus the ideal ones, by start and limit, of one quality measure of the faces."""
+    worse = pair_quality(quality, scores.genuine_pairs)
+    return {
+        start: partial_areas(trace_edc(scores.genuine, worse, threshold))
+        for start, threshold in edc_starts(scores).items()
+    }
+
+
+def measure_rejection(scores: PairScores, qualities: Mapping[str, NDArray[np.float64]], *, replicates: int) -> Figures:
+    """Return what rejecting by each quality measure does to the false non-match rate; the first is the one judged."""
+    judged, *peers = qualities
+    at = operate(scores, QUALITY_FMR)
     drawn = bootstrap_factor(scores, qualities, QUALITY_FMR, share=REJECTED_SHARE, replicates=replicates)
     measures: Figures = {}
     for name, values in qualities.items():
         quality = pair_quality(values, scores.genuine_pairs)
-        curves = {start: trace_edc(scores.genuine, quality, threshold) for start, threshold in starts.items()}
-        main = curves[f"FMR {QUALITY_FMR:g}"]
+        main = trace_edc(scores.genuine, quality, at.threshold)
         measures[name] = {
             "factor": main.factor_at(REJECTED_SHARE) if at.fnmr else None,
             "interval": _interval(drawn[name]),
-            "excess_areas": {start: partial_areas(curve) for start, curve in curves.items()},
+            "excess_areas": measure_areas(scores, values),
             "curve": _thin(main),
         }
     return {
