@@ -5,8 +5,8 @@ gst-launch's words without the sink, for example on a Jetson:
 
     nvarguscamerasrc ! video/x-raw(memory:NVMM),width=1920,height=1080 ! nvvidconv ! video/x-raw,format=BGRx
 
-The frames arrive in `on_sample`, where a DeepStream program reads its detector's boxes from the metadata and passes them
-on: then the door looks for landmarks in those boxes only.
+The frames arrive in `on_sample`, where a DeepStream program reads its detector's boxes from the metadata and
+passes them on: then the door looks for landmarks in those boxes only.
 """
 
 import sys
@@ -24,7 +24,7 @@ def boxes_of(sample):
     With DeepStream: pyds.gst_buffer_get_nvds_batch_meta(hash(sample.get_buffer())), then for every object of the frame
     rect_params.left, .top, .left + .width, .top + .height.
     """
-    return None
+    return
 
 
 def frame_of(sample):
@@ -65,9 +65,7 @@ def start(pipeline, feed, engine):
     pipe.get_by_name("sink").connect("new-sample", on_sample)
 
     def wait():
-        message = pipe.get_bus().timed_pop_filtered(
-            Gst.CLOCK_TIME_NONE, Gst.MessageType.EOS | Gst.MessageType.ERROR
-        )
+        message = pipe.get_bus().timed_pop_filtered(Gst.CLOCK_TIME_NONE, Gst.MessageType.EOS | Gst.MessageType.ERROR)
         if message.type == Gst.MessageType.ERROR:
             print("pipeline failed:", message.parse_error()[0].message, file=sys.stderr)
         pipe.set_state(Gst.State.NULL)

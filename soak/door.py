@@ -1,8 +1,8 @@
 """Run a door for a long time on a camera that keeps failing, and look for leaks: python soak/door.py [--frames N].
 
 The camera is a film of a public-domain portrait that walks up again and again, encoded here and read through the real
-capture, decoder, networks, gallery and event log; its connection breaks `--drops` times, at even distances. Memory, threads
-and file descriptors are read on the way. Exit status 1 if one of the limits is broken.
+capture, decoder, networks, gallery and event log; its connection breaks `--drops` times, at even distances.
+Memory, threads and file descriptors are read on the way. Exit status 1 if one of the limits is broken.
 """
 
 from __future__ import annotations

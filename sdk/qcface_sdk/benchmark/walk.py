@@ -1,4 +1,4 @@
-"""A film of one portrait that walks up to the camera, for measuring doors: made here, of a picture in the public domain."""
+"""A film of one portrait that walks up to the camera, for measuring doors; made on the spot."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from qcface_sdk.camera.minifasnet import MiniFasNet
+from qcface_sdk.cli.command import Command
 from qcface_sdk.cli.exit_codes import ExitCode
 from qcface_sdk.cli.options import add_engine_options, add_json_option, fraction, open_engine
 from qcface_sdk.cli.pictures import find_pictures, read_each
@@ -27,7 +28,7 @@ from qcface_sdk.evaluation.presentation_attack import (
     threshold_at_apcer,
 )
 
-EXAMPLES = """\
+_EXAMPLES = """\
   qcface eval liveness --network 2.7_80x80_MiniFASNetV2.onnx --network 4.0_MiniFASNetV1SE.onnx \\
     --live staff/ --attack print=prints/ --attack screen=phones/
   qcface eval liveness --network 2.7.onnx --live staff/ --attack print=prints/ --apcer 0.05 --json
@@ -48,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ONNX",
         help="MiniFASNet file, its margin in its name; may be repeated",
     )
-    parser.add_argument("--live", action="append", required=True, metavar="PICTURES", help="bona fide: files or folders")
+    parser.add_argument("--live", action="append", required=True, metavar="PICTURES", help="of living people")
     parser.add_argument(
         "--attack",
         action="append",
@@ -146,3 +147,13 @@ def _row(rate: str, silence: str, share: ErrorShare) -> tuple[str, ...]:
 
 def _percent(rate: float) -> str:
     return "-" if math.isnan(rate) else f"{100 * rate:.1f}"
+
+
+COMMAND = Command(
+    name="liveness",
+    summary="measure a liveness check: APCER and BPCER (ISO/IEC 30107-3)",
+    description=__doc__ or "",
+    examples=_EXAMPLES,
+    add_arguments=add_arguments,
+    run=run,
+)
