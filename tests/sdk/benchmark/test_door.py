@@ -65,7 +65,7 @@ def test_a_short_soak_with_camera_drops_passes(tmp_path: Path) -> None:
         [*command, "--json", str(tmp_path / "soak.json")], capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    figures = json.loads(report.read_text())
+    figures = json.loads((tmp_path / "soak.json").read_text())
     assert figures["connections"] >= 4
     assert figures["accepts"] == figures["openings"] >= 1
     assert figures["events"]["camera_lost"] >= 3

@@ -20,7 +20,7 @@ from qcface_sdk.evaluation import PairScores, QualityMapping, operate, score_all
 from qcface_sdk.evaluation.tail import fit_tail
 from qcface_sdk.fusion import evidence
 from qcface_sdk.quality import QualityScale
-from qcface_train.evaluation import protocol
+from qcface_train.evaluation import comparisons, protocol
 from qcface_train.evaluation.lfw import VerificationSet, read_lfw
 from qcface_train.evaluation.recognizer import PEERS, Recognizer, measure_peer
 from qcface_train.evaluation.report import render_page
@@ -108,6 +108,9 @@ def _measure(options: Options, recognizer: Recognizer, faces: VerificationSet) -
     return figures | {
         "rates": rates,
         "curves": protocol.plot_rates(scores),
+        "search": comparisons.measure_identification(embeddings, faces.subjects),
+        "templates": comparisons.measure_templates(embeddings, faces.subjects),
+        "qmagface": comparisons.measure_qmagface(embeddings, faces.subjects),
         "magnitude": protocol.measure_magnitude(magnitude, ladder, recognizer.la, recognizer.ua),
         "ladder": protocol.measure_ladder(ladder, threshold),
         "rejection": protocol.measure_rejection(scores, qualities, replicates=options.replicates),
