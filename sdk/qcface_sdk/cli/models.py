@@ -50,6 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     def action(name: str, run: Action, text: str) -> argparse.ArgumentParser:
         sub = actions.add_parser(name, help=text, description=text)
         sub.set_defaults(action=run)
+        # Also `qcface models` takes it; here its absence must not undo that.
+        sub.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help="show an error's traceback")
         return sub
 
     inspect = action("inspect", _inspect, "show what a bundle holds and what was measured of it")

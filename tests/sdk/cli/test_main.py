@@ -27,6 +27,7 @@ VERBS = (
     "identify",
     "gallery",
     "embed",
+    "run",
     "serve",
     "keys",
     "models",
@@ -85,7 +86,7 @@ def test_main_version_is_that_of_the_package(qcface) -> None:
         pytest.param(("verify", "a.png", "b.png", "--fmr", "0"), id="zero rate"),
         pytest.param(("verify", "a.png", "b.png", "--fmr", "1.5"), id="rate above one"),
         pytest.param(("identify", "g.db", "a.png", "--top", "0"), id="no candidates"),
-        pytest.param(("models", "--pack", "a", "--unpack", "b"), id="pack and unpack"),
+        pytest.param(("models", "pack", "a"), id="pack to nowhere"),
         pytest.param(("demo", "--camera", "-1"), id="negative camera"),
         pytest.param(("demo", "--camera", "0", "--video", "a.mp4"), id="camera and video"),
     ],
@@ -99,7 +100,7 @@ def test_main_wrong_use_is_status_2_with_the_usage(words: tuple[str, ...], qcfac
 
 
 def test_main_error_is_one_line(qcface, tmp_path: Path) -> None:
-    run = qcface("models", tmp_path / "nothing")
+    run = qcface("models", "inspect", tmp_path / "nothing")
     assert run.code == 4
     assert run.out == ""
     assert run.err.startswith("qcface: error: ")
@@ -107,7 +108,7 @@ def test_main_error_is_one_line(qcface, tmp_path: Path) -> None:
 
 
 def test_main_debug_shows_the_traceback(qcface, tmp_path: Path) -> None:
-    run = qcface("models", tmp_path / "nothing", "--debug")
+    run = qcface("models", "inspect", tmp_path / "nothing", "--debug")
     assert run.code == 4
     assert "Traceback" in run.err
     assert "ModelNotFoundError" in run.err
@@ -140,7 +141,7 @@ def test_main_interrupted_is_status_130(monkeypatch: pytest.MonkeyPatch, qcface)
 
 
 def test_main_without_a_reader_is_status_141_and_silent(bundle: Path) -> None:
-    code = f"import sys; from qcface_sdk.cli import main; sys.exit(main(['models', {str(bundle)!r}]))"
+    code = f"import sys; from qcface_sdk.cli import main; sys.exit(main(['models', 'inspect', {str(bundle)!r}]))"
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None
     process.stdout.close()
@@ -164,5 +165,5 @@ def test_main_file_name_that_is_no_text_is_printed_escaped(option: str, qcface, 
 
 
 def test_main_without_arguments_reads_those_of_the_process(monkeypatch: pytest.MonkeyPatch, bundle: Path) -> None:
-    monkeypatch.setattr(sys, "argv", ["qcface", "models", str(bundle), "--verify"])
+    monkeypatch.setattr(sys, "argv", ["qcface", "models", "verify", str(bundle)])
     assert main() == 0
