@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from qcface_sdk.calibration.calibrated import Calibrated
+from qcface_sdk.checks import check_image
 from qcface_sdk.errors import InputError, ThresholdUnavailableError
 from qcface_sdk.fusion import CAPACITY, Fusion, fuse
 from qcface_sdk.matching import check_same_contract, compare_faces
-from qcface_sdk.quality import QualityReport, assess
+from qcface_sdk.quality import QualityReport, assess_faces
 from qcface_sdk.results import Face, Match
 from qcface_sdk.template import Template
 
@@ -129,8 +130,23 @@ class Deciding(Calibrated):
         return Fusion(self.contract, self._scale, outlier_below=OUTLIER_SHARE * rows[0].threshold, capacity=capacity)
 
     def assess(self, image: Any, face: Face) -> QualityReport:
-        """Say why a face is good or bad, and what to change; see `qcface_sdk.quality.assess`. Thread-safe.
+        """Say what is wrong with the picture of a face, and what a person can change. Thread-safe.
 
-        About a millisecond a face; one from `detect` will do. Thresholds and gates do not depend on it.
+        Parameters
+        ----------
+        image : ndarray of uint8, shape (H, W, 3)
+            BGR, the picture in which `face` was found.
+        face : Face
+            From `get` or `detect`.
+
+        Returns
+        -------
+        QualityReport
+            Quality, readings, reasons and advice, see `qcface_sdk.quality`.
+
+        Raises
+        ------
+        ShapeError, ImageSizeError
+            If `image` is not such an array.
         """
-        return assess(image, face)
+        return assess_faces(check_image(image), [face])[0]

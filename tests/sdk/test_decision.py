@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 
 from qcface_sdk.decision import Decision
 from qcface_sdk.matching import compare_faces
-from qcface_sdk.quality import Measurement, QualityReport, Status
+from qcface_sdk.quality import QualityReport, Reading, Status
 from qcface_sdk.results import Candidate, Face, Identification, Match, Outcome, Reason
 
 REPORT = QualityReport(
+    5.0,
     (
-        Measurement("size", 9.0, "px", 10.0, Status.POOR, "7.4.8", "come closer"),
-        Measurement("exposure", 20.0, "", 5.0, Status.POOR, "7.3.4", "more light on the face"),
+        Reading("brightness", 20.0, "", 5, Status.POOR, "dark", "more light on the face"),
+        Reading("face_size", 9.0, "px", 10, Status.POOR, "small", "come closer"),
     ),
-    infrared=False,
 )
 
 

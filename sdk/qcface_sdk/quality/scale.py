@@ -2,7 +2,7 @@
 
 NIST FRTE and ISO/IEC 29794-5 ask of a face quality that it falls as the expected false non-match rate rises. The
 magnitude of a QCFace embedding orders faces that way; the bundle's knots, fitted on genuine comparisons, put it on
-that scale. `assess` gives the reasons, from the picture itself.
+that scale.
 """
 
 from __future__ import annotations
@@ -11,10 +11,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-
-from qcface_sdk.assessment import Measurement, QualityReport, Status, assess
-
-__all__ = ["Measurement", "QualityReport", "QualityScale", "Status", "assess"]
 
 
 class QualityScale:
