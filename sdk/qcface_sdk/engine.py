@@ -32,10 +32,12 @@ from qcface_sdk.errors import InputError, ModelNotFoundError, ThresholdUnavailab
 from qcface_sdk.fusion import CAPACITY, Fusion, fuse
 from qcface_sdk.manifest import Artifact
 from qcface_sdk.matching import check_same_contract, compare_faces
+from qcface_sdk.quality import QualityReport, assess_faces
 from qcface_sdk.recognizability import recognizability
 from qcface_sdk.results import Face, Match
 from qcface_sdk.runtime import ModelHints, open_runner
 from qcface_sdk.selection import open_recognizer
+from qcface_sdk.signatures import TrustedKey
 from qcface_sdk.template import Template
 
 OUTLIER_SHARE = 0.6
@@ -71,6 +73,9 @@ class FaceEngine(Calibrated):
         Faces per run of the recogniser.
     score_threshold : float or None
         Smallest detector score that counts as a face; ``None`` is the bundle's.
+    trusted_keys : iterable of str, path or bytes, optional
+        Public keys, as 64 hex digits or PEM: only a bundle signed by one of them is accepted. ``None`` accepts unsigned
+        bundles too.
     calibration : Calibration, path or None
         Thresholds, quality map and gates measured on your own people (``qcface calibrate``) instead of the bundle's.
 
@@ -78,6 +83,8 @@ class FaceEngine(Calibrated):
     ------
     ModelNotFoundError, ManifestError, ModelHashError, ModelFormatError
         If the model is absent, altered or not what it says.
+    SignatureError
+        If the bundle is not signed by one of `trusted_keys`, or its signature does not hold.
     BackendUnavailableError
         If the backend is unknown or its package missing.
     CalibrationError
@@ -103,6 +110,7 @@ class FaceEngine(Calibrated):
         *,
         batch_size: int = 16,
         score_threshold: float | None = None,
+        trusted_keys: Iterable[TrustedKey] | None = None,
         calibration: Calibration | str | os.PathLike[str] | None = None,
     ) -> None:
         check_choice("precision", precision, PRECISIONS)
@@ -111,7 +119,7 @@ class FaceEngine(Calibrated):
         min_face = check_positive("min_face", min_face)
         if score_threshold is not None:
             check_fraction("score_threshold", score_threshold)
-        self._bundle = Bundle.load(model)
+        self._bundle = Bundle.load(model, trusted_keys=trusted_keys)
         manifest = self._bundle.manifest
         named = backend not in ("auto", "gpu")
         selection, runner = open_recognizer(self._bundle, backend, precision, threads=threads, batch=batch_size)
@@ -276,6 +284,28 @@ class FaceEngine(Calibrated):
     def align(self, image: Any, kps: Any) -> NDArray[np.uint8]:
         """Warp faces onto the reference points; see `qcface_sdk.alignment.align`. Thread-safe."""
         return align(image, kps)
+
+    def assess(self, image: Any, face: Face) -> QualityReport:
+        """Say what is wrong with the picture of a face, and what a person can change. Thread-safe.
+
+        Parameters
+        ----------
+        image : ndarray of uint8, shape (H, W, 3)
+            BGR, the picture in which `face` was found.
+        face : Face
+            From `get` or `detect`.
+
+        Returns
+        -------
+        QualityReport
+            Quality, readings, reasons and advice, see `qcface_sdk.quality`.
+
+        Raises
+        ------
+        ShapeError, ImageSizeError
+            If `image` is not such an array.
+        """
+        return assess_faces(check_image(image), [face])[0]
 
     def embed(self, crops: Any) -> NDArray[np.float32]:
         """Embed aligned faces. Thread-safe.

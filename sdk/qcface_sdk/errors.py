@@ -18,6 +18,7 @@
     │   ├── ModelFormatError            not an ONNX file, truncated, or foreign inputs and outputs
     │   ├── ManifestError               manifest missing, malformed or of an unknown schema
     │   ├── ModelHashError              a bundle file missing, extra, truncated or altered
+    │   ├── SignatureError              a bundle's signature absent, altered, or of a key that is not trusted
     │   ├── CalibrationError            calibration file unreadable, malformed or of another model
     │   ├── ThresholdUnavailableError   no supported threshold for that false-match rate
     │   ├── EngineMismatchError         an engine built for another TensorRT, GPU, driver or model
@@ -119,6 +120,10 @@ class ModelHashError(ModelError):
 
 class CalibrationError(ModelError):
     """A calibration file cannot be read, is malformed, or was measured with another model, artefact or runtime."""
+
+
+class SignatureError(ModelError):
+    """A bundle is not signed, its signature does not hold, or the key is not one that is trusted."""
 
 
 class ThresholdUnavailableError(ModelError):

@@ -5,5 +5,7 @@ command ``qcface calibrate``.
 """
 
 from qcface_sdk.calibration.calibration import Calibration
+from qcface_sdk.calibration.gates import Comparisons, GateFit, find_gate, measure_gate
+from qcface_sdk.calibration.measure import Measured, calibrate
 
-__all__ = ["Calibration"]
+__all__ = ["Calibration", "Comparisons", "GateFit", "Measured", "calibrate", "find_gate", "measure_gate"]
