@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+
+from qcface_sdk.errors import EventTransportError
+from qcface_sdk.events import DoorEvent, EventKind
+from qcface_sdk.events.webhook import Webhook
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -66,3 +71,51 @@ def test_video_reports_each_frame(tmp_path: Path, astronaut: np.ndarray) -> None
     lines = done.stdout.splitlines()
     assert len(lines) == 3, done.stderr
     assert all("quality" in line for line in lines)
+
+
+def test_webhook_receiver_takes_signed_events_only(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(b"0123456789abcdef\n")
+    command = [sys.executable, "-u", str(REPOSITORY / "examples" / "11_webhook_receiver.py"), "secret", "0"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    assert process.stdout is not None
+    try:
+        port = int(process.stdout.readline().split()[-1])
+        event = DoorEvent.new(EventKind.TAMPER, "front", "cam")
+        with pytest.raises(EventTransportError, match="401"):
+            Webhook(f"http://127.0.0.1:{port}/", b"another secret of 16").emit(event)
+        for _ in range(2):
+            Webhook(f"http://127.0.0.1:{port}/", b"0123456789abcdef").emit(event)
+        process.terminate()
+        assert process.stdout.read().count("front: tamper") == 1
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def test_mqtt_door_controller_compiles() -> None:
+    # It is run, with commands good and bad, by tests/sdk/actuators/test_mqtt.py, where there is a broker.
+    compile((REPOSITORY / "examples" / "10_mqtt_door_controller.py").read_text(), "controller", "exec")
+
+
+def test_door_clip_and_configuration_admit_the_person(tmp_path: Path) -> None:
+    pytest.importorskip("skimage", reason="it carries the portrait")
+    done = run("12_door_clip.py", ".", folder=tmp_path)
+    assert "enrolled eileen-collins" in done.stdout, done.stderr
+    (tmp_path / "door.toml").write_text((REPOSITORY / "examples" / "door.toml").read_text())
+    command = [sys.executable, "-m", "qcface_sdk.cli", "run", "--config", "door.toml"]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert ran.returncode == 0, ran.stderr
+    events = [json.loads(line) for line in (tmp_path / "door_state" / "events.jsonl").read_text().splitlines()]
+    assert [event["subject"] for event in events if event["outcome"] == "accept"] == ["eileen-collins"]
+
+
+def test_door_configuration_runs_from_a_fresh_checkout(tmp_path: Path) -> None:
+    for name in ("door.toml", "corridor.mp4"):
+        (tmp_path / name).write_bytes((REPOSITORY / "examples" / name).read_bytes())
+    command = [sys.executable, "-m", "qcface_sdk.cli", "run", "--config", "door.toml"]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert ran.returncode == 0, ran.stderr
+    events = [json.loads(line) for line in (tmp_path / "door_state" / "events.jsonl").read_text().splitlines()]
+    assert "accept" not in [event["outcome"] for event in events], "nobody is enrolled"
+    assert "reject" in [event["outcome"] for event in events]

@@ -6,9 +6,11 @@ has fixed random weights, `tiny_detector` reports a face of `TINY_FACE_SIDE` net
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import onnx
@@ -25,9 +27,13 @@ from qcface_sdk.manifest import (
     QualityMap,
     ThresholdRow,
 )
+from qcface_sdk.measurements import Proof, ProofFigure
 
 TINY_FACE_SIDE = 80.0
 """Side of every box the tiny detector reports, in network-input pixels."""
+
+INT8 = Artifact("recognizer-int8", "recognizer.int8.onnx", "int8", ("onnxruntime",))
+FP32 = Artifact("recognizer-fp32", "recognizer.fp32.onnx", "fp32", ("onnxruntime", "openvino"))
 
 _STRIDES = (8, 16, 32)
 _LAST_STRIDE = 32
@@ -234,4 +240,27 @@ def tiny_bundle(folder: Path, *, seed: int = 0) -> Path:
     """
     files = {**tiny_files(), "recognizer.fp32.onnx": tiny_recognizer(seed)}
     Bundle.create(tiny_manifest(files), files).save_folder(folder)
+    return folder
+
+
+def tiny_proof(*, passed: bool = True, runtime: str = "onnxruntime") -> Proof:
+    """Return a made-up proof of the INT8 file."""
+    figures = MappingProxyType({"cosine mean": ProofFigure(0.9995, 0.999)})
+    return Proof(INT8.id, runtime, "recognizer-fp32 on onnxruntime", passed, figures, "made up")
+
+
+def two_file_bundle(folder: Path, *proofs: Proof, int8: Artifact = INT8) -> Path:
+    """Write a bundle with an FP32 file and a second one that calls itself INT8, with thresholds of its own."""
+    files = {**tiny_files(), int8.file: tiny_recognizer(gain=8.01)}
+    quality = dataclasses.replace(tiny_quality()[0], artifact=int8.id, knots=((0.0, 0.0), (50.0, 100.0)))
+    rows = [dataclasses.replace(row, artifact=int8.id, threshold=row.threshold + 0.01, interval=(0.0, 1.0))
+            for row in tiny_thresholds() if row.runtime == "onnxruntime"]  # fmt: skip
+    manifest = tiny_manifest(
+        files,
+        artifacts=(FP32, int8),
+        quality=(*tiny_quality(), *(dataclasses.replace(quality, runtime=name) for name in int8.runtimes)),
+        thresholds=(*tiny_thresholds(), *(dataclasses.replace(r, runtime=n) for n in int8.runtimes for r in rows)),
+        proofs=proofs,
+    )
+    Bundle.create(manifest, files).save_folder(folder)
     return folder

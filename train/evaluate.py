@@ -16,6 +16,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from qcface_sdk.errors import QCFaceError
+from qcface_train.evaluation.model_card import render_markdown
 from qcface_train.evaluation.report import summary_lines
 from qcface_train.evaluation.run import Options, evaluate, write_quality, write_reports, write_thresholds
 
@@ -33,8 +34,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--replicates", type=int, default=1000, help="bootstrap resamples (default: %(default)s)")
     parser.add_argument("--retry-fnmr", type=float, default=0.9, help="expected FNMR to retry at (%(default)s)")
     parser.add_argument("--enroll-fnmr", type=float, default=0.5, help="expected FNMR not to enrol at (%(default)s)")
+    parser.add_argument("--tracks", type=int, default=4, help="tracks a person, for fused quality (%(default)s)")
     parser.add_argument("--peers", type=Path, metavar="FOLDER", help="other quality networks to judge beside it")
     parser.add_argument("--thresholds", type=Path, metavar="FILE", help="also write thresholds.json here")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="also write the figures as Markdown here")
     parser.add_argument("--quality", type=Path, metavar="FILE", help="also write quality.json here")
     return parser
 
@@ -50,6 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         write_reports(figures, arguments["output"])
         if arguments["thresholds"]:
             write_thresholds(figures, arguments["thresholds"])
+        if arguments["markdown"]:
+            arguments["markdown"].write_text(render_markdown(figures), encoding="utf-8")
         if arguments["quality"]:
             write_quality(figures, arguments["quality"])
     except (QCFaceError, OSError) as error:

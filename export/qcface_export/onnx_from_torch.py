@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
+from qcface_export.errors import ExportError
+from qcface_export.files import write_whole
 from qcface_train.arguments import ModelArguments, RecipeError
 from qcface_train.backbone import Backbone, Block, ImprovedBlock, build_backbone
 from qcface_train.checkpoint import CheckpointError, load_checkpoint
@@ -31,10 +33,6 @@ LARGEST_COSINE_LOSS = 1e-5
 """1 - cosine between ONNX and PyTorch that is still called equal; float32 sums in another order stay far below."""
 LARGEST_NORM_ERROR = 1e-3
 """Relative difference of lengths that is still called equal."""
-
-
-class ExportError(RuntimeError):
-    """The exported file does not compute what the network computes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +180,5 @@ def export_recognizer(checkpoint: Path, output: Path) -> Agreement:
             f"expected cosine within {LARGEST_COSINE_LOSS} of 1 and norm error up to {LARGEST_NORM_ERROR}, got "
             f"{agreement}; the export or a runtime version is at fault, do not use the file"
         )
-    scratch = output.with_name(f"{output.name}.new")
-    scratch.write_bytes(model)
-    scratch.replace(output)
+    write_whole(output, model)
     return agreement

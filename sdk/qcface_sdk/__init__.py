@@ -19,10 +19,14 @@ Conventions, the same everywhere:
 
 from qcface_sdk.alignment import align
 from qcface_sdk.bundle import Bundle
+from qcface_sdk.calibration import Calibration
 from qcface_sdk.engine import FaceEngine
 from qcface_sdk.errors import (
     ActuatorError,
+    ApiError,
+    ApiServerError,
     BackendUnavailableError,
+    CalibrationError,
     CameraAccessError,
     CameraError,
     CommandExpiredError,
@@ -32,17 +36,22 @@ from qcface_sdk.errors import (
     DeliveryError,
     DeviceLostError,
     DeviceUnavailableError,
+    DuplicateSubjectError,
     EngineMismatchError,
+    EnrolmentRefusedError,
     EventFormatError,
     EventStorageError,
     EventTransportError,
     GalleryError,
     GalleryFormatError,
+    GalleryKeyError,
     GalleryStorageError,
+    GalleryUnreachableError,
     ImageReadError,
     ImageSizeError,
     InferenceError,
     InputError,
+    KeyFileError,
     ManifestError,
     ModelError,
     ModelFormatError,
@@ -53,22 +62,29 @@ from qcface_sdk.errors import (
     QCFaceError,
     ServiceError,
     ShapeError,
+    SignatureError,
     TemplateFormatError,
     ThresholdUnavailableError,
     UnknownSubjectError,
 )
+from qcface_sdk.fusion import Fusion
 from qcface_sdk.gallery import Gallery
 from qcface_sdk.geometry import REFERENCE_POINTS
 from qcface_sdk.image import decode_image, read_image
 from qcface_sdk.recognizability import recognizability
 from qcface_sdk.results import Candidate, Face, Identification, Match, Outcome, Reason
+from qcface_sdk.search import SearchThreshold
 from qcface_sdk.template import Template
 
 __all__ = [
     "REFERENCE_POINTS",
     "ActuatorError",
+    "ApiError",
+    "ApiServerError",
     "BackendUnavailableError",
     "Bundle",
+    "Calibration",
+    "CalibrationError",
     "CameraAccessError",
     "CameraError",
     "Candidate",
@@ -79,21 +95,27 @@ __all__ = [
     "DeliveryError",
     "DeviceLostError",
     "DeviceUnavailableError",
+    "DuplicateSubjectError",
     "EngineMismatchError",
+    "EnrolmentRefusedError",
     "EventFormatError",
     "EventStorageError",
     "EventTransportError",
     "Face",
     "FaceEngine",
+    "Fusion",
     "Gallery",
     "GalleryError",
     "GalleryFormatError",
+    "GalleryKeyError",
     "GalleryStorageError",
+    "GalleryUnreachableError",
     "Identification",
     "ImageReadError",
     "ImageSizeError",
     "InferenceError",
     "InputError",
+    "KeyFileError",
     "ManifestError",
     "Match",
     "ModelError",
@@ -105,8 +127,10 @@ __all__ = [
     "Outcome",
     "QCFaceError",
     "Reason",
+    "SearchThreshold",
     "ServiceError",
     "ShapeError",
+    "SignatureError",
     "Template",
     "TemplateFormatError",
     "ThresholdUnavailableError",

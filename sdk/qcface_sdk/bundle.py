@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from qcface_sdk.bundle_files import (
     MAX_BUNDLE_BYTES,
@@ -24,8 +26,24 @@ from qcface_sdk.bundle_files import (
     write_folder,
 )
 from qcface_sdk.checks import check_choice, check_fraction
-from qcface_sdk.errors import ManifestError, ModelHashError, ModelNotFoundError, ThresholdUnavailableError
-from qcface_sdk.manifest import MANIFEST_NAME, PRECISIONS, Artifact, FileRecord, Manifest, QualityMap, ThresholdRow
+from qcface_sdk.errors import (
+    ManifestError,
+    ModelHashError,
+    ModelNotFoundError,
+    SignatureError,
+    ThresholdUnavailableError,
+)
+from qcface_sdk.manifest import (
+    MANIFEST_NAME,
+    PRECISIONS,
+    SIGNATURE_NAME,
+    Artifact,
+    FileRecord,
+    Manifest,
+    QualityMap,
+    ThresholdRow,
+)
+from qcface_sdk.signatures import MAX_SIGNATURE_BYTES, Signature, TrustedKey, check_signature, sign_manifest
 from qcface_sdk.thresholds import threshold_at
 
 DEFAULT_BUNDLE = Path(__file__).parent / "weights" / "default"
@@ -44,18 +62,25 @@ class Bundle:
     """File name to content, the manifest left out."""
     source: str
     """Where it was read from, for messages."""
+    signature: Signature | None = None
+    """Who signed the manifest, checked; None if nobody did."""
 
     def __repr__(self) -> str:
         return f"Bundle({self.manifest.name} {self.manifest.version}, {self.contract}, from {self.source})"
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str] | None = None) -> Bundle:
+    def load(
+        cls, path: str | os.PathLike[str] | None = None, *, trusted_keys: Iterable[TrustedKey] | None = None
+    ) -> Bundle:
         """Read and verify a bundle.
 
         Parameters
         ----------
         path : path-like, optional
             A bundle's folder or ``.qcface`` file; None takes the bundle in the package.
+        trusted_keys : iterable of str, path or bytes, optional
+            Public keys, as 64 hex digits or PEM: only a bundle signed by one of them is accepted. None accepts unsigned
+            bundles too; a signature that is there must hold even then.
 
         Raises
         ------
@@ -67,15 +92,17 @@ class Bundle:
             If the manifest is missing, malformed, contradictory or of an unknown schema.
         ModelHashError
             If a file is missing, extra, truncated or altered; the message names it.
+        SignatureError
+            If the signature is absent but needed, altered, or of a key that is not trusted.
         """
         place = DEFAULT_BUNDLE if path is None else Path(path)
         if place.is_dir():
             with FolderSource(place) as folder:
-                return _verified(folder, str(place))
+                return _verified(folder, str(place), trusted_keys)
         if not place.is_file():
             raise ModelNotFoundError(_not_found(place, packaged=path is None))
         with ArchiveSource(place) as archive:
-            return _verified(archive, str(place))
+            return _verified(archive, str(place), trusted_keys)
 
     @classmethod
     def create(cls, manifest: Manifest, files: Mapping[str, bytes]) -> Bundle:
@@ -205,8 +232,13 @@ class Bundle:
         """Write the bundle as one ``.qcface`` file, whole or not at all; raises as `save_folder`."""
         write_archive(Path(file), self._all_files(), overwrite=overwrite)
 
+    def signed(self, key: Ed25519PrivateKey) -> Bundle:
+        """Return the same bundle signed with `key`, in place of any earlier signature."""
+        return replace(self, signature=sign_manifest(self.manifest_bytes, key))
+
     def _all_files(self) -> dict[str, bytes]:
-        return {MANIFEST_NAME: self.manifest_bytes, **self.files}
+        signature = {} if self.signature is None else {SIGNATURE_NAME: self.signature.to_json()}
+        return {MANIFEST_NAME: self.manifest_bytes, **signature, **self.files}
 
 
 def file_records(files: Mapping[str, bytes]) -> Mapping[str, FileRecord]:
@@ -222,13 +254,19 @@ def _not_found(place: Path, *, packaged: bool) -> str:
     return f"there is no bundle at {place}; pass a bundle's folder or .qcface file"
 
 
-def _verified(source: FileSource, place: str) -> Bundle:
+def _verified(source: FileSource, place: str, trusted_keys: Iterable[TrustedKey] | None) -> Bundle:
     sizes = source.sizes()
     if MANIFEST_NAME not in sizes:
         raise ManifestError(f"{place} holds no {MANIFEST_NAME}; is this the folder of a bundle?")
     raw = source.read(MANIFEST_NAME, MAX_MANIFEST_BYTES + 1)
     if len(raw) > MAX_MANIFEST_BYTES:
         raise ManifestError(f"{place}: {MANIFEST_NAME} must have at most {MAX_MANIFEST_BYTES:,} bytes")
+    sealed = source.read(SIGNATURE_NAME, MAX_SIGNATURE_BYTES + 1) if SIGNATURE_NAME in sizes else None
+    try:
+        # Before the manifest is believed in anything.
+        signature = check_signature(raw, sealed, trusted_keys)
+    except SignatureError as error:
+        raise SignatureError(f"{place}: {error}") from error
     try:
         manifest = Manifest.from_json(raw)
     except ManifestError as error:
@@ -237,14 +275,14 @@ def _verified(source: FileSource, place: str) -> Bundle:
     for name, record in manifest.files.items():
         _check_size(sizes[name], name, record, place)
     contents = {name: _verified_file(source, name, record, place) for name, record in manifest.files.items()}
-    return Bundle(manifest, raw, MappingProxyType(contents), place)
+    return Bundle(manifest, raw, MappingProxyType(contents), place, signature)
 
 
 def _check_names(manifest: Manifest, sizes: Mapping[str, int], place: str) -> None:
     records = manifest.files
     if missing := sorted(records.keys() - sizes.keys()):
         raise ModelHashError(f"{place}: file {missing[0]!r} is missing; copy the bundle again")
-    if extra := sorted(sizes.keys() - records.keys() - {MANIFEST_NAME}):
+    if extra := sorted(sizes.keys() - records.keys() - {MANIFEST_NAME, SIGNATURE_NAME}):
         raise ModelHashError(f"{place}: file {extra[0]!r} does not belong to the bundle; remove it")
     total = sum(record.bytes for record in records.values())
     if total > MAX_BUNDLE_BYTES or len(records) > MAX_FILES:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import time
@@ -13,10 +14,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from qcface_sdk.bundle import Bundle
 from qcface_sdk.engine import FaceEngine
 from qcface_sdk.errors import QCFaceError
 from qcface_sdk.geometry import CROP_SIDE, REFERENCE_POINTS
-from qcface_sdk.runtime import BackendInfo, available_backends
+from qcface_sdk.runtime import CPU_BACKENDS, GPU_BACKENDS, BackendInfo, available_backends
+from qcface_sdk.selection import measured_speeds, trusted_artifacts
 
 _CROPS = 8
 _REPEATS = 9
@@ -54,6 +57,27 @@ class BackendCheck:
 
 
 @dataclass(frozen=True, slots=True)
+class FileSpeed:
+    """How fast one file of the recogniser is here, among those that ``precision="auto"`` chooses from."""
+
+    backend: str
+    """Backend."""
+
+    artifact: str
+    """Id of the file."""
+
+    precision: str
+    """Its precision."""
+
+    ms: float
+    """Least time of one face, network alone, in milliseconds."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain Python values ready for JSON."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(frozen=True, slots=True)
 class Diagnosis:
     """What `diagnose` found."""
 
@@ -68,6 +92,9 @@ class Diagnosis:
 
     backends: tuple[BackendCheck, ...]
     """One per known backend."""
+
+    speeds: tuple[FileSpeed, ...]
+    """Measured anew, and remembered for ``precision="auto"``."""
 
     ok: bool
     """Whether the default path from picture to embedding works."""
@@ -85,6 +112,7 @@ class Diagnosis:
             "simd": self.simd,
             "model": self.model,
             "backends": [backend.to_dict() for backend in self.backends],
+            "speeds": [speed.to_dict() for speed in self.speeds],
             "default_path": {"ok": self.ok, "engine": self.default_backend, "problem": self.problem},
         }
 
@@ -104,16 +132,19 @@ def diagnose(model: str | os.PathLike[str] | None = None, *, threads: int = 1) -
     crops, picture = _test_crops(), _test_picture()
     checks: list[BackendCheck] = []
     reference: NDArray[np.float32] | None = None
-    for info in available_backends():
+    # The CPU first: the other backends are compared with it.
+    for info in sorted(available_backends(), key=lambda info: info.name in GPU_BACKENDS):
         check, embeddings = _check_backend(info, model, threads, crops, picture, reference)
         checks.append(check)
         reference = embeddings if reference is None else reference
+    speeds = _file_speeds(model, [check.name for check in checks if check.ran], threads)
     description, engine_name, problem = _check_default_path(model, threads, picture)
     return Diagnosis(
         processor=f"{platform.machine()}, {len(_usable_processors())} usable",
         simd=_simd(),
         model=description,
         backends=tuple(checks),
+        speeds=speeds,
         ok=not problem,
         default_backend=engine_name,
         problem=problem,
@@ -139,6 +170,19 @@ def _check_backend(
         return BackendCheck(info.name, info.version, False, problem=str(error)), None
     agreement = None if reference is None else _lowest_cosine(embeddings, reference)
     return BackendCheck(info.name, info.version, True, embed_ms, detect_ms, agreement), embeddings
+
+
+def _file_speeds(model: str | os.PathLike[str] | None, backends: list[str], threads: int) -> tuple[FileSpeed, ...]:
+    """Measure the files of every CPU backend that has a choice."""
+    found: list[FileSpeed] = []
+    with contextlib.suppress(QCFaceError):  # a bundle or backend at fault is reported elsewhere
+        bundle = Bundle.load(model)
+        precisions = {artifact.id: artifact.precision for artifact in bundle.manifest.artifacts}
+        for backend in backends:
+            if backend in CPU_BACKENDS and len(trusted_artifacts(bundle, backend)) > 1:
+                speeds = measured_speeds(bundle, backend, threads, again=True)
+                found += [FileSpeed(backend, name, precisions[name], ms) for name, ms in speeds.items()]
+    return tuple(found)
 
 
 def _check_default_path(

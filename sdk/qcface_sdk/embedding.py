@@ -131,7 +131,7 @@ class Embedder:
         if not np.isfinite(rows).all() or (np.abs(rows).max(axis=1) == 0).any():
             raise InferenceError(
                 "the network returned NaN, infinity or a zero vector, which is no embedding; verify the bundle with "
-                "`qcface models --verify` and the runtime with `qcface doctor`"
+                "`qcface models verify` and the runtime with `qcface doctor`"
             )
         return rows
 

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from qcface_sdk.alignment import align
 from qcface_sdk.bundle import Bundle
+from qcface_sdk.calibration.calibrated import Calibrated
+from qcface_sdk.calibration.calibration import Calibration
 from qcface_sdk.checks import (
     check_choice,
     check_crops,
@@ -26,19 +28,24 @@ from qcface_sdk.checks import (
 )
 from qcface_sdk.detection import Detector, DetectorLimits
 from qcface_sdk.embedding import Embedder
-from qcface_sdk.errors import InputError, ModelNotFoundError
-from qcface_sdk.manifest import QualityGate
+from qcface_sdk.errors import InputError, ModelNotFoundError, ThresholdUnavailableError
+from qcface_sdk.fusion import CAPACITY, Fusion, fuse
+from qcface_sdk.manifest import Artifact
 from qcface_sdk.matching import check_same_contract, compare_faces
-from qcface_sdk.quality import QualityScale
 from qcface_sdk.recognizability import recognizability
 from qcface_sdk.results import Face, Match
-from qcface_sdk.runtime import open_runner, resolve_backend
+from qcface_sdk.runtime import ModelHints, open_runner
+from qcface_sdk.selection import open_recognizer
+from qcface_sdk.signatures import TrustedKey
 from qcface_sdk.template import Template
+
+OUTLIER_SHARE = 0.6
+"""A face is an outlier of a fusion below this share of the loosest measured threshold (sdk/docs/decisions.md)."""
 
 PRECISIONS = ("auto", "fp32", "fp16", "bf16", "int8", "fp8")
 
 
-class FaceEngine:
+class FaceEngine(Calibrated):
     """Detects, aligns, embeds and compares faces.
 
     Every method is thread-safe: an engine holds no state that a call changes, so one engine may serve all threads of a
@@ -49,9 +56,12 @@ class FaceEngine:
     model : str, path or None
         Bundle folder or ``.qcface`` file; ``None`` is the bundle that ships with the package.
     backend : str
-        ``"auto"`` (ONNX Runtime), ``"onnxruntime"`` or ``"openvino"``.
+        ``"auto"``, ``"gpu"``, or one out of `qcface_sdk.runtime`: ``"onnxruntime"`` and ``"openvino"`` on the CPU,
+        ``"tensorrt"``, ``"onnxruntime-cuda"`` and ``"onnxruntime-tensorrt"`` on an NVIDIA GPU. See
+        `qcface_sdk.selection` for the order in which ``"auto"`` tries them.
     precision : str
         ``"auto"``, ``"fp32"``, ``"fp16"``, ``"bf16"``, ``"int8"`` or ``"fp8"``, as far as the bundle holds it.
+        ``"auto"`` is the fastest here, measured at the first use and remembered in the user's cache.
     threads : int
         Threads per network run.
     detector : str, path or None
@@ -62,13 +72,22 @@ class FaceEngine:
         Faces per run of the recogniser.
     score_threshold : float or None
         Smallest detector score that counts as a face; ``None`` is the bundle's.
+    trusted_keys : iterable of str, path or bytes, optional
+        Public keys, as 64 hex digits or PEM: only a bundle signed by one of them is accepted. ``None`` accepts unsigned
+        bundles too.
+    calibration : Calibration, path or None
+        Thresholds, quality map and gates measured on your own people (``qcface calibrate``) instead of the bundle's.
 
     Raises
     ------
     ModelNotFoundError, ManifestError, ModelHashError, ModelFormatError
         If the model is absent, altered or not what it says.
+    SignatureError
+        If the bundle is not signed by one of `trusted_keys`, or its signature does not hold.
     BackendUnavailableError
         If the backend is unknown or its package missing.
+    CalibrationError
+        If the calibration cannot be read or is of another model, artefact or runtime.
     OptionError
         If an option is out of range.
 
@@ -90,6 +109,8 @@ class FaceEngine:
         *,
         batch_size: int = 16,
         score_threshold: float | None = None,
+        trusted_keys: Iterable[TrustedKey] | None = None,
+        calibration: Calibration | str | os.PathLike[str] | None = None,
     ) -> None:
         check_choice("precision", precision, PRECISIONS)
         check_positive_int("threads", threads)
@@ -97,24 +118,35 @@ class FaceEngine:
         min_face = check_positive("min_face", min_face)
         if score_threshold is not None:
             check_fraction("score_threshold", score_threshold)
-        self._backend = resolve_backend(backend)
-        self._bundle = Bundle.load(model)
+        self._bundle = Bundle.load(model, trusted_keys=trusted_keys)
         manifest = self._bundle.manifest
-        self._artifact = self._bundle.artifact(self._backend, precision)
+        named = backend not in ("auto", "gpu")
+        selection, runner = open_recognizer(self._bundle, backend, precision, threads=threads, batch=batch_size)
+        self._backend, self._artifact, self._measured_on = selection.backend, selection.artifact, selection.measured_on
         self._ua, self._la = manifest.embedding.ua, manifest.embedding.la
-        quality = self._bundle.quality_map(self._artifact.id, self._backend)
-        self._scale = QualityScale(quality.knots)
-        self._probe_gate, self._enroll_gate = quality.probe_gate, quality.enroll_gate
-        self._detector = self._open_detector(detector, threads, min_face, score_threshold)
-        self._embedder = Embedder(
-            open_runner(self._bundle.read(self._artifact.file), self._backend, threads),
-            manifest.input,
-            manifest.embedding.dimension,
-            batch_size,
-        )
+        self._embedder = Embedder(runner, manifest.input, manifest.embedding.dimension, batch_size)
+        try:
+            super().__init__(self._open_calibration(calibration))
+            self._detector = self._open_detector(detector, threads, min_face, score_threshold, build=named)
+        except BaseException:
+            self._embedder.close()
+            raise
+
+    def _open_calibration(self, source: Calibration | str | os.PathLike[str] | None) -> Calibration:
+        if source is None:
+            return Calibration.of_bundle(self._bundle, self._artifact.id, self._measured_on)
+        calibration = source if isinstance(source, Calibration) else Calibration.load(source)
+        calibration.check(self.contract, self._artifact.id, self._measured_on)
+        return calibration
 
     def _open_detector(
-        self, path: str | os.PathLike[str] | None, threads: int, min_face: float, score_threshold: float | None
+        self,
+        path: str | os.PathLike[str] | None,
+        threads: int,
+        min_face: float,
+        score_threshold: float | None,
+        *,
+        build: bool,
     ) -> Detector:
         if path is None:
             shipped = self._bundle.manifest.detector
@@ -128,7 +160,12 @@ class FaceEngine:
         else:
             data = _read_model(path)
             limits = DetectorLimits() if score_threshold is None else DetectorLimits(score_threshold)
-        return Detector(open_runner(data, self._backend, threads), limits, min_face)
+        try:
+            runner = open_runner(data, self._backend, threads, ModelHints(build=build))
+        except ModelNotFoundError:
+            # "auto" builds no engine; the recogniser has one, the detector runs on the CPU.
+            runner = open_runner(data, "auto", threads)
+        return Detector(runner, limits, min_face)
 
     @property
     def bundle(self) -> Bundle:
@@ -146,29 +183,14 @@ class FaceEngine:
         return self._backend
 
     @property
+    def artifact(self) -> Artifact:
+        """The bundle's file of the recogniser that is used."""
+        return self._artifact
+
+    @property
     def precision(self) -> str:
         """Precision of the recogniser that is used."""
         return self._artifact.precision
-
-    @property
-    def retry_below(self) -> float:
-        """Quality below which a face is not to be trusted for a decision, 0..100: the minimum of `probe_gate`."""
-        return self._probe_gate.minimum
-
-    @property
-    def enroll_below(self) -> float:
-        """Quality below which a face should not be enrolled, 0..100: the minimum of `enroll_gate`."""
-        return self._enroll_gate.minimum
-
-    @property
-    def probe_gate(self) -> QualityGate:
-        """What is promised of probes that are not below `retry_below`."""
-        return self._probe_gate
-
-    @property
-    def enroll_gate(self) -> QualityGate:
-        """What is promised of enrolled faces that are not below `enroll_below`."""
-        return self._enroll_gate
 
     def get(self, image: Any) -> tuple[Face, ...]:
         """Find and embed the faces of a picture. Thread-safe.
@@ -229,6 +251,35 @@ class FaceEngine:
         rows = self._detector.detect(check_image(image))
         return tuple(Face(row[:4], row[4:14].reshape(5, 2), float(row[14])) for row in rows)
 
+    def embed_faces(self, image: Any, faces: Sequence[Face]) -> tuple[Face, ...]:
+        """Embed faces that `detect` found in a picture, all or some of them. Thread-safe.
+
+        Parameters
+        ----------
+        image : ndarray of uint8, shape (H, W, 3)
+            The picture they were found in, BGR.
+        faces : sequence of Face
+            Their landmarks are used; what embedding they carry is not.
+
+        Returns
+        -------
+        tuple of Face
+            In the same order, as `get` would have given them.
+
+        Raises
+        ------
+        ShapeError, ImageSizeError, InferenceError
+            As for `get`.
+        DegenerateLandmarksError
+            If five landmarks fix no face.
+        """
+        frame = check_image(image)
+        if not faces:
+            return ()
+        points = np.stack([face.kps for face in faces])
+        rows = np.stack([np.r_[face.bbox, face.kps.ravel(), np.float32(face.det_score)] for face in faces])
+        return self._faces(rows.astype(np.float32), self._embedder.embed_faces([frame], [points]))
+
     def align(self, image: Any, kps: Any) -> NDArray[np.uint8]:
         """Warp faces onto the reference points; see `qcface_sdk.alignment.align`. Thread-safe."""
         return align(image, kps)
@@ -254,32 +305,6 @@ class FaceEngine:
             If the network fails.
         """
         return self._embedder.embed_crops(check_crops(crops, self._bundle.manifest.input.size_wh[0]))
-
-    def quality(self, magnitudes: Any) -> NDArray[np.float64]:
-        """Return the quality, 0..100, of embeddings of these magnitudes. Thread-safe."""
-        return self._scale.quality(magnitudes)
-
-    def threshold(self, fmr: float) -> float:
-        """Return the smallest similarity accepted at a false-match rate. Thread-safe.
-
-        Parameters
-        ----------
-        fmr : float
-            Between 0 and 1, for example ``1e-4``. Between two measured rates the threshold is interpolated in log FMR.
-
-        Returns
-        -------
-        float
-            Similarity in -1..1 for this model, precision and runtime.
-
-        Raises
-        ------
-        OptionError
-            If `fmr` is not between 0 and 1.
-        ThresholdUnavailableError
-            If the counts behind the bundle's thresholds do not support that rate.
-        """
-        return self._bundle.threshold(self._artifact.id, self._backend, check_fraction("fmr", fmr)).threshold
 
     def verify(self, face_a: Face | None, face_b: Face | None, fmr: float = 1e-4) -> Match:
         """Compare two faces (1:1). Thread-safe.
@@ -325,7 +350,8 @@ class FaceEngine:
         Returns
         -------
         Template
-            Magnitude-weighted mean direction, see `Template.from_embeddings`.
+            Magnitude-weighted mean direction and fused quality, see `qcface_sdk.fusion`. No face is left out: use
+            `fusion` for a track that may hold other people.
 
         Raises
         ------
@@ -343,7 +369,30 @@ class FaceEngine:
             rows.append(face.embedding)
         if not rows:
             raise InputError("a template needs at least one face, got none; check that a face was found")
-        return Template.from_embeddings(np.stack(rows), self.contract)
+        return fuse(np.stack(rows), self.contract, self._scale)
+
+    def fusion(self, capacity: int = CAPACITY) -> Fusion:
+        """Return an empty fusion, to gather the faces of one track. Thread-safe; the fusion itself is for one thread.
+
+        Parameters
+        ----------
+        capacity : int, default 64
+            Faces it keeps at most.
+
+        Raises
+        ------
+        OptionError
+            If `capacity` is not positive.
+        ThresholdUnavailableError
+            If the bundle holds no threshold, from which it follows what an outlier is.
+        """
+        rows = [row for row in self.threshold_rows if row.supported]
+        if not rows:
+            raise ThresholdUnavailableError(
+                f"fusion needs a measured threshold to tell outliers, {self._calibration.data} has none; "
+                "make a Fusion with outlier_below= of your own"
+            )
+        return Fusion(self.contract, self._scale, outlier_below=OUTLIER_SHARE * rows[0].threshold, capacity=capacity)
 
     def _faces(self, rows: NDArray[np.float32], embeddings: NDArray[np.float32]) -> tuple[Face, ...]:
         magnitudes = np.linalg.norm(embeddings.astype(np.float64), axis=1)

@@ -18,6 +18,8 @@
     │   ├── ModelFormatError            not an ONNX file, truncated, or foreign inputs and outputs
     │   ├── ManifestError               manifest missing, malformed or of an unknown schema
     │   ├── ModelHashError              a bundle file missing, extra, truncated or altered
+    │   ├── SignatureError              a bundle's signature absent, altered, or of a key that is not trusted
+    │   ├── CalibrationError            calibration file unreadable, malformed or of another model
     │   ├── ThresholdUnavailableError   no supported threshold for that false-match rate
     │   ├── EngineMismatchError         an engine built for another TensorRT, GPU, driver or model
     │   └── InferenceError              the runtime failed while running
@@ -27,8 +29,15 @@
     │   └── DeviceUnavailableError      no NVIDIA driver, or no GPU
     ├── GalleryError(QCFaceError)
     │   ├── UnknownSubjectError(+KeyError)
+    │   ├── DuplicateSubjectError(+ValueError)  an import brings an id that is enrolled already
+    │   ├── EnrolmentRefusedError(+ValueError)  several faces, poor picture, or a person enrolled under another id
     │   ├── GalleryFormatError          foreign or corrupt file, other schema version
-    │   └── GalleryStorageError(+OSError)   read-only, disk full, locked too long
+    │   ├── GalleryKeyError             master key missing or wrong, or a person's key gone
+    │   ├── GalleryStorageError(+OSError)   read-only, disk full, locked too long
+    │   └── GalleryUnreachableError(+ConnectionError)   the vector server does not answer
+    ├── ApiError(QCFaceError)
+    │   ├── KeyFileError                API keys: file missing, damaged or readable by others
+    │   └── ApiServerError              cannot listen, or cannot use its TLS files
     ├── CameraError(QCFaceError, OSError)   cannot be reached, refuses, stalls, or gives nothing that can be decoded
     │   └── CameraAccessError(+PermissionError)     user or password refused
     ├── ServiceError(QCFaceError)       `qcface run` cannot start or go on: port in use, two services on one folder
@@ -109,6 +118,14 @@ class ModelHashError(ModelError):
     """A file of a bundle is missing, extra, truncated or altered."""
 
 
+class CalibrationError(ModelError):
+    """A calibration file cannot be read, is malformed, or was measured with another model, artefact or runtime."""
+
+
+class SignatureError(ModelError):
+    """A bundle is not signed, its signature does not hold, or the key is not one that is trusted."""
+
+
 class ThresholdUnavailableError(ModelError):
     """The bundle holds no supported threshold for that false-match rate."""
 
@@ -148,12 +165,32 @@ class UnknownSubjectError(GalleryError, KeyError):
     __str__ = Exception.__str__
 
 
+class DuplicateSubjectError(GalleryError, ValueError):
+    """What is to be imported holds a subject that the gallery holds already, or the same one twice."""
+
+
+class EnrolmentRefusedError(GalleryError, ValueError):
+    """A picture should not be enrolled without a second look; `issues` says why, ``allow=`` overrides it."""
+
+    def __init__(self, message: str, issues: object) -> None:
+        super().__init__(message)
+        self.issues = issues
+
+
 class GalleryFormatError(GalleryError):
     """A file is not a gallery, is corrupt, or was written by another schema version."""
 
 
+class GalleryKeyError(GalleryError):
+    """The master key is missing, unreadable or another gallery's, or the wrapped key of a person is gone."""
+
+
 class GalleryStorageError(GalleryError, OSError):
     """The gallery's storage refused: read-only, disk full, or locked too long."""
+
+
+class GalleryUnreachableError(GalleryError, ConnectionError):
+    """The vector server did not answer, or refused, within the tries that were allowed."""
 
 
 class CameraError(QCFaceError, OSError):
@@ -186,3 +223,15 @@ class ActuatorError(DeliveryError):
 
 class CommandExpiredError(ActuatorError):
     """An open command came after its time; it is dropped and never tried again."""
+
+
+class ApiError(QCFaceError):
+    """The REST API cannot do what was asked."""
+
+
+class KeyFileError(ApiError):
+    """The file of API keys is missing, damaged, readable by others, or cannot be written."""
+
+
+class ApiServerError(ApiError):
+    """The API cannot listen at its address, or cannot use its TLS files."""

@@ -61,6 +61,7 @@ __all__ = [
 
 SCHEMA = 2
 MANIFEST_NAME = "manifest.json"
+SIGNATURE_NAME = "manifest.sig"
 PRECISIONS = ("fp32", "fp16", "bf16", "int8", "fp8")
 
 # An alignment template stands for one set of points on one crop size for ever (qcface_sdk.geometry).
@@ -280,9 +281,10 @@ class Manifest:
     def _check_files(self) -> None:
         for name in self.files:
             _require(is_bundle_file_name(name), f"files: {name!r} is no plain file name (no folders, ASCII)")
-        # On Windows and macOS names that differ in case alone are one file; the manifest does not list itself.
-        folded = {name.lower() for name in self.files} | {MANIFEST_NAME}
-        distinct = len(folded) == len(self.files) + 1
+        # On Windows and macOS names that differ in case alone are one file; the manifest lists neither itself nor
+        # its signature.
+        folded = {name.lower() for name in self.files} | {MANIFEST_NAME, SIGNATURE_NAME}
+        distinct = len(folded) == len(self.files) + 2
         _require(distinct, f"files: names must differ in more than case, got {sorted(self.files)}")
         _require(bool(self.artifacts), "artifacts must hold at least one recogniser")
         ids = [artifact.id for artifact in self.artifacts]

@@ -24,6 +24,16 @@ def _require(condition: bool, message: str) -> None:
         raise ManifestError(message)
 
 
+def _check_knots(name: str, knots: tuple[tuple[float, float], ...]) -> None:
+    _require(len(knots) >= 2, f"{name} must be at least 2, got {len(knots)}")
+    for (place, quality), (next_place, next_quality) in pairwise(knots):
+        _require(place < next_place, f"{name} must rise in magnitude, got {place}, {next_place}")
+        _require(quality <= next_quality, f"{name} must not fall in quality, got {quality}, {next_quality}")
+    ends = (knots[0][1], knots[-1][1])
+    _require(all(0 <= value <= 100 for value in ends), f"{name} must lie in 0..100, got {ends}")
+    _require(knots[0][0] >= 0, f"{name} must have magnitudes of at least 0, got {knots[0][0]}")
+
+
 @dataclass(frozen=True, slots=True)
 class QualityGate:
     """A promise: the false non-match rate at false match rate `fmr` is at most `fnmr` when quality is >= `minimum`."""
@@ -59,15 +69,15 @@ class QualityMap:
     """What a face at the door must reach to be decided on; below it the answer is retry."""
     enroll_gate: QualityGate
     """What a face must reach to be enrolled; at least as strict."""
+    fused: tuple[tuple[float, float], ...] = ()
+    """(evidence, quality 0..100) for several pictures fused (`qcface_sdk.fusion`); empty where it was not measured."""
+    fused_origin: str = ""
+    """What `fused` was measured on."""
 
     def __post_init__(self) -> None:
-        _require(len(self.knots) >= 2, f"knots must be at least 2, got {len(self.knots)}")
-        for (magnitude, quality), (next_magnitude, next_quality) in pairwise(self.knots):
-            _require(magnitude < next_magnitude, f"knots must rise in magnitude, got {magnitude}, {next_magnitude}")
-            _require(quality <= next_quality, f"knots must not fall in quality, got {quality}, {next_quality}")
-        ends = (self.knots[0][1], self.knots[-1][1])
-        _require(all(0 <= value <= 100 for value in ends), f"knots must lie in 0..100, got {ends}")
-        _require(self.knots[0][0] >= 0, f"knots must have magnitudes of at least 0, got {self.knots[0][0]}")
+        _check_knots("knots", self.knots)
+        if self.fused:
+            _check_knots("fused", self.fused)
         gates = (self.enroll_gate.minimum, self.probe_gate.minimum)
         _require(gates[0] >= gates[1], f"enroll_gate must be at least as strict as probe_gate, got {gates}")
 

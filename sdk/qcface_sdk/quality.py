@@ -20,6 +20,8 @@ class QualityScale:
     ----------
     knots : sequence of (float, float)
         (magnitude, quality) pairs, both strictly increasing, quality within 0..100; at least two.
+    fused : sequence of (float, float)
+        (evidence, quality) pairs of fused pictures, see `qcface_sdk.fusion`; empty where they were not measured.
 
     Examples
     --------
@@ -27,10 +29,32 @@ class QualityScale:
     [20.0, 100.0]
     """
 
-    def __init__(self, knots: Sequence[tuple[float, float]]) -> None:
+    def __init__(self, knots: Sequence[tuple[float, float]], fused: Sequence[tuple[float, float]] = ()) -> None:
         self._magnitudes = np.array([knot[0] for knot in knots], dtype=np.float64)
         self._qualities = np.array([knot[1] for knot in knots], dtype=np.float64)
+        self._fused = tuple(fused)
 
     def quality(self, magnitudes: ArrayLike) -> NDArray[np.float64]:
         """Return the quality, 0..100, of each magnitude; the ends hold beyond the knots."""
         return np.asarray(np.interp(np.asarray(magnitudes, np.float64), self._magnitudes, self._qualities))
+
+    def fused_quality(self, magnitudes: ArrayLike, evidence: float) -> float:
+        """Return the quality, 0..100, of several faces of one person together.
+
+        Parameters
+        ----------
+        magnitudes : array_like of float, shape (N,)
+            Of the single faces, N at least 1.
+        evidence : float
+            What they say together, see `qcface_sdk.fusion.evidence`.
+
+        Returns
+        -------
+        float
+            Never below the quality of the best of them, which it is where fusion was not measured.
+        """
+        best = float(self.quality(magnitudes).max())
+        if not self._fused or np.size(magnitudes) == 1:
+            return best
+        places, qualities = zip(*self._fused, strict=True)
+        return max(best, float(np.interp(evidence, places, qualities)))

@@ -208,6 +208,15 @@ class Identification:
     contract: str | None
     """Embedding contract id of the gallery; ``None`` until somebody is enrolled."""
 
+    fmr: float | None = None
+    """False-match rate of one comparison at this threshold, where it was asked for or is known."""
+
+    fpir: float | None = None
+    """False-positive identification rate of the search, where it was asked for (ISO/IEC 19795-1)."""
+
+    extrapolated: bool = False
+    """Whether the threshold lies beyond what was measured."""
+
     @property
     def subject(self) -> str | None:
         """Id of the accepted subject, ``None`` unless the decision is accept."""
@@ -220,6 +229,9 @@ class Identification:
             "decision": self.decision.value,
             "reason": list(self.reason.names()),
             "threshold": self.threshold,
+            "fmr": self.fmr,
+            "fpir": self.fpir,
+            "extrapolated": self.extrapolated,
             "contract": self.contract,
             "candidates": [{"subject": c.subject, "similarity": c.similarity} for c in self.candidates],
         }

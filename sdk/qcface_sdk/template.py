@@ -29,8 +29,8 @@ from qcface_sdk.errors import (
 MAGIC = b"QCFT"
 """First four bytes of a stored template."""
 
-VERSION = 1
-"""Version of the byte form that `Template.to_bytes` writes and the only one `Template.from_bytes` reads."""
+VERSION = 2
+"""Version of the byte form that `Template.to_bytes` writes; `Template.from_bytes` reads version 1, too."""
 
 MAX_CONTRACT_CHARACTERS = 128
 """Longest contract id; the ones of this SDK have 36 characters."""
@@ -44,8 +44,10 @@ _UNIT_TOLERANCE = 1e-4
 _CANCELLED = 1e-6
 """A sum shorter than this share of its parts is float32 rounding noise, not a direction."""
 
-# magic, version, bytes of contract, numbers in vector, count, magnitude, created; then contract, vector, CRC32
-_HEADER = struct.Struct("<4sHHIIdd")
+# magic, version, bytes of contract, numbers in vector, count, magnitude, created; version 2 adds quality and updated;
+# then contract, vector, CRC32
+_HEADERS = {1: struct.Struct("<4sHHIIdd"), 2: struct.Struct("<4sHHIIdddd")}
+_START = struct.Struct("<4sH")
 _CHECKSUM = struct.Struct("<I")
 
 
@@ -72,7 +74,13 @@ class Template:
     """Number of embeddings fused, at least 1."""
 
     created: float
-    """Time of creation in unix seconds."""
+    """Time of creation, or of the oldest picture, in unix seconds."""
+
+    quality: float | None = None
+    """Fused quality, 0..100, on the scale of `Face.quality`; ``None`` where it was not determined."""
+
+    updated: float | None = None
+    """Time of the newest picture in unix seconds, not before `created`; ``None`` becomes `created`."""
 
     def __post_init__(self) -> None:
         """Check every field and take a read-only copy of the vector."""
@@ -92,6 +100,15 @@ class Template:
         object.__setattr__(self, "magnitude", _check_number("magnitude", self.magnitude, above_zero=True))
         object.__setattr__(self, "count", _check_count(self.count))
         object.__setattr__(self, "created", _check_number("created", self.created, above_zero=False))
+        if self.quality is not None:
+            quality = _check_number("quality", self.quality, above_zero=False)
+            if quality > 100:
+                raise OptionError(f"quality must lie in 0..100, got {quality:g}")
+            object.__setattr__(self, "quality", quality)
+        updated = _check_number("updated", self.created if self.updated is None else self.updated, above_zero=False)
+        if updated < self.created:
+            raise OptionError(f"updated must not be before created, got {updated!r} and {self.created!r}")
+        object.__setattr__(self, "updated", updated)
 
     @classmethod
     def from_embeddings(cls, embeddings: Any, contract: str, created: float | None = None) -> Template:
@@ -171,14 +188,16 @@ class Template:
         return float(np.clip(self.vector.astype(np.float64) @ other.vector.astype(np.float64), -1.0, 1.0))
 
     def to_bytes(self) -> bytes:
-        """Return the byte form, version 1.
+        """Return the byte form, version 2.
 
         Little endian: ``QCFT``, version (uint16), bytes of the contract id (uint16), dimension (uint32), count
-        (uint32), magnitude (float64), created (float64), contract id (ASCII), vector (float32), CRC-32 of all before
-        (uint32). The checksum finds accidents, not forgery.
+        (uint32), magnitude (float64), created (float64), quality (float64, NaN where undetermined), updated (float64),
+        contract id (ASCII), vector (float32), CRC-32 of all before (uint32). Version 1 has neither quality nor updated.
+        The checksum finds accidents, not forgery.
         """
         name = self.contract.encode("ascii")
-        header = _HEADER.pack(MAGIC, VERSION, len(name), self.vector.size, self.count, self.magnitude, self.created)
+        times = (self.created, math.nan if self.quality is None else self.quality, self.updated)
+        header = _HEADERS[VERSION].pack(MAGIC, VERSION, len(name), self.vector.size, self.count, self.magnitude, *times)
         body = header + name + self.vector.astype("<f4").tobytes()
         return body + _CHECKSUM.pack(zlib.crc32(body))
 
@@ -189,27 +208,34 @@ class Template:
         Raises
         ------
         TemplateFormatError
-            If `data` is not a whole, unaltered template of version 1.
+            If `data` is not a whole, unaltered template of version 1 or 2.
         """
         if not isinstance(data, (bytes, bytearray, memoryview)):
             raise TemplateFormatError(f"a stored template must be bytes, got {type(data).__name__}")
         raw = bytes(data)
-        if len(raw) < _HEADER.size or raw[:4] != MAGIC:
+        if len(raw) < _HEADERS[1].size or raw[:4] != MAGIC:
             raise TemplateFormatError(f"these {len(raw)} bytes are not a template: no QCFT header at their start")
-        _, version, name_bytes, dimension, count, magnitude, created = _HEADER.unpack_from(raw)
-        if version != VERSION:
+        version = _START.unpack_from(raw)[1]
+        if version not in _HEADERS:
             raise TemplateFormatError(
-                f"template has version {version}, this SDK reads version {VERSION}; use the SDK that wrote it"
+                f"template has version {version}, this SDK reads versions 1 and {VERSION}; use the SDK that wrote it"
             )
-        wanted = _HEADER.size + name_bytes + 4 * dimension + _CHECKSUM.size
+        header = _HEADERS[version]
+        if len(raw) < header.size:
+            raise TemplateFormatError(f"template must have {header.size} bytes at least, got {len(raw)}: truncated")
+        _, _, name_bytes, dimension, count, magnitude, created, *rest = header.unpack_from(raw)
+        wanted = header.size + name_bytes + 4 * dimension + _CHECKSUM.size
         if len(raw) != wanted:
             raise TemplateFormatError(f"template must have {wanted} bytes, got {len(raw)}: truncated or altered")
         if zlib.crc32(raw[: -_CHECKSUM.size]) != _CHECKSUM.unpack_from(raw, wanted - _CHECKSUM.size)[0]:
             raise TemplateFormatError("template does not fit its checksum: it was altered; restore it from a backup")
-        start = _HEADER.size + name_bytes
+        start = header.size + name_bytes
+        quality, updated = rest or (math.nan, created)
         try:
-            name = raw[_HEADER.size : start].decode("ascii")
-            return cls(name, np.frombuffer(raw, "<f4", dimension, start), magnitude, count, created)
+            name = raw[header.size : start].decode("ascii")
+            vector = np.frombuffer(raw, "<f4", dimension, start)
+            known = None if math.isnan(quality) else quality
+            return cls(name, vector, magnitude, count, created, known, updated)
         except (InputError, UnicodeDecodeError) as error:
             raise TemplateFormatError(f"template is whole but not valid: {error}") from error
 

@@ -8,7 +8,7 @@ import pytest
 from qcface_sdk import diagnosis
 from qcface_sdk.diagnosis import diagnose
 from qcface_sdk.errors import InferenceError
-from tiny_models import tiny_bundle
+from tiny_models import tiny_bundle, tiny_proof, two_file_bundle
 
 
 @pytest.fixture(scope="module")
@@ -53,3 +53,12 @@ def test_diagnose_a_backend_that_fails_says_why_and_the_others_run(
     assert found["onnxruntime"].ran
     assert not found["openvino"].ran
     assert found["openvino"].problem
+
+
+def test_diagnose_measures_the_files_auto_chooses_from(tmp_path: Path) -> None:
+    found = diagnose(two_file_bundle(tmp_path / "bundle", tiny_proof()))
+    assert [(speed.backend, speed.artifact, speed.precision) for speed in found.speeds] == [
+        ("onnxruntime", "recognizer-fp32", "fp32"),
+        ("onnxruntime", "recognizer-int8", "int8"),
+    ]
+    assert json.loads(json.dumps(found.to_dict()))["speeds"][0]["ms"] > 0

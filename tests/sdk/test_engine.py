@@ -290,3 +290,19 @@ def test_gates_are_those_of_the_artefact_in_use(tmp_path: Path) -> None:
     with FaceEngine(model=tmp_path / "bundle", backend="onnxruntime") as gated:
         assert (gated.retry_below, gated.enroll_below) == (15.0, 40.0)
         assert (gated.probe_gate, gated.enroll_gate) == (both[0].probe_gate, both[0].enroll_gate)
+
+
+def test_fusion_of_one_face_is_the_template_of_it(engine: FaceEngine, astronaut: np.ndarray) -> None:
+    (face,) = engine.get(astronaut)
+    fusion = engine.fusion()
+    assert fusion.add(face, when=7.0)
+    made = fusion.template()
+    assert made.vector.tobytes() == engine.template(face).vector.tobytes()
+    assert made.quality == engine.template(face).quality == pytest.approx(face.quality)
+
+
+def test_fusion_needs_thresholds_to_tell_outliers(tmp_path: Path) -> None:
+    files = tiny_files()
+    Bundle.create(tiny_manifest(files, thresholds=()), files).save_folder(tmp_path / "bundle")
+    with FaceEngine(model=tmp_path / "bundle") as bare, pytest.raises(ThresholdUnavailableError, match="outlier"):
+        bare.fusion()

@@ -139,6 +139,8 @@ def test_from_json_with_a_value_of_another_type_names_its_path(path: str, value:
         ("quality.0.probe_gate", {**GATE, "fnmr": 2}, r"quality\[0\].probe_gate.fnmr must lie"),
         ("quality.0.probe_gate", {**GATE, "fmr": 0}, r"quality\[0\].probe_gate.fmr must lie"),
         ("quality.0.probe_gate", {**GATE, "minimum": 30}, r"quality\[0\].enroll_gate must be at least as strict"),
+        ("quality.0.fused", [[0, 0]], r"quality\[0\].fused must be at least 2"),
+        ("quality.0.fused", [[0, 5], [9, 1]], r"quality\[0\].fused must not fall"),
         ("quality.0.artifact", "none", "quality: no artefact 'none'"),
         ("quality.0.runtime", "openvino", "quality: recognizer-fp32 on openvino stands twice"),
         ("quality", [], "quality: no entry for recognizer-fp32 on onnxruntime"),

@@ -176,22 +176,40 @@ def test_similarity_other_dimension_raises():
     count=st.integers(1, 2**32 - 1),
     created=st.floats(0, 1e12),
     contract=st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max_size=128),
+    quality=st.none() | st.floats(0, 100),
+    later=st.floats(0, 1e6),
 )
-def test_bytes_round_trip_is_exact(seed, dimension, magnitude, count, created, contract):
+def test_bytes_round_trip_is_exact(seed, dimension, magnitude, count, created, contract, quality, later):
     vector = np.random.default_rng(seed).normal(size=dimension)
-    template = Template(contract, vector / np.linalg.norm(vector), magnitude, count, created)
+    vector /= np.linalg.norm(vector)
+    template = Template(contract, vector, magnitude, count, created, quality, created + later)
     again = Template.from_bytes(template.to_bytes())
     assert again == template
     assert hash(again) == hash(template)
     assert again.vector.tobytes() == template.vector.tobytes()
     assert (again.contract, again.magnitude, again.count, again.created) == (contract, magnitude, count, created)
+    assert (again.quality, again.updated) == (quality, created + later)
     assert not again.vector.flags.writeable
 
 
 def test_to_bytes_layout_is_the_documented_one():
-    header = b"QCFT" + struct.pack("<HHIIdd", 1, 3, 2, 1, 5.0, 5.0)
+    header = b"QCFT" + struct.pack("<HHIIdddd", 2, 3, 2, 1, 5.0, 5.0, 75.0, 9.0)
     body = header + b"abc" + np.array([0.6, 0.8], "<f4").tobytes()
-    assert template_of(3.0, 4.0, contract="abc").to_bytes() == sealed(body)
+    assert Template("abc", np.array([0.6, 0.8]), 5.0, 1, 5.0, 75.0, 9.0).to_bytes() == sealed(body)
+
+
+def test_from_bytes_of_version_1_is_read_without_quality():
+    header = b"QCFT" + struct.pack("<HHIIdd", 1, 3, 2, 7, 5.0, 6.0)
+    old = Template.from_bytes(sealed(header + b"abc" + np.array([0.6, 0.8], "<f4").tobytes()))
+    assert (old.contract, old.count, old.magnitude, old.created) == ("abc", 7, 5.0, 6.0)
+    assert (old.quality, old.updated) == (None, 6.0)
+    assert Template.from_bytes(old.to_bytes()) == old
+
+
+@pytest.mark.parametrize("fields", [{"quality": 101.0}, {"quality": -1.0}, {"updated": 4.0}, {"updated": True}])
+def test_template_with_impossible_quality_or_time_is_refused(fields):
+    with pytest.raises(OptionError):
+        Template("abc", np.array([0.6, 0.8]), 5.0, 1, 5.0, **fields)
 
 
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
@@ -226,14 +244,16 @@ def test_from_bytes_every_flipped_bit_raises():
 @pytest.mark.parametrize(
     ("start", "replacement", "words"),
     [
-        pytest.param(4, struct.pack("<H", 2), "version 2.*reads version 1", id="version"),
+        pytest.param(4, struct.pack("<H", 3), "version 3.*reads versions 1 and 2", id="version"),
         pytest.param(-12, struct.pack("<ff", np.nan, 0.0), "must be finite", id="nan"),
         pytest.param(-12, struct.pack("<ff", 0.0, 0.0), "unit length", id="zero"),
         pytest.param(-12, struct.pack("<ff", 0.6, 0.9), "unit length", id="not-unit"),
         pytest.param(12, struct.pack("<I", 0), "count", id="count"),
         pytest.param(16, struct.pack("<d", -5.0), "magnitude", id="magnitude"),
         pytest.param(24, struct.pack("<d", np.inf), "created", id="created"),
-        pytest.param(32, b"\xff\xff", "not valid", id="contract"),
+        pytest.param(32, struct.pack("<d", 101.0), "quality", id="quality"),
+        pytest.param(40, struct.pack("<d", 1.0), "updated", id="updated"),
+        pytest.param(48, b"\xff\xff", "not valid", id="contract"),
     ],
 )
 def test_from_bytes_sealed_nonsense_raises(start, replacement, words):

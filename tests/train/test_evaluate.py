@@ -18,6 +18,7 @@ import pytest
 from qcface_sdk.evaluation import evaluate_folds, operate, score_all_pairs, score_pairs
 from qcface_sdk.manifest import QualityMap, ThresholdRow
 from qcface_sdk.strict_json import decode
+from qcface_train.evaluation.comparisons import measure_identification, measure_templates
 from qcface_train.evaluation.lfw import read_lfw
 from qcface_train.evaluation.recognizer import Recognizer
 from tiny_models import tiny_recognizer
@@ -72,7 +73,8 @@ def report(script: ModuleType, model: Path, drawn_set: Path, tmp_path_factory: p
     output = tmp_path_factory.mktemp("report")
     options = ["--ladder-faces", "2", "--replicates", "40", "--retry-fnmr", "0.5", "--data-name", "drawn faces"]
     paths = ["--model", str(model), "--lfw", str(drawn_set), "--output", str(output)]
-    assert script.main([*paths, *options, "--thresholds", str(output / "rows.json")]) == 0
+    files = ["--thresholds", str(output / "rows.json"), "--markdown", str(output / "card.md")]
+    assert script.main([*paths, *options, *files]) == 0
     return output
 
 
@@ -99,9 +101,32 @@ def test_main_report_page_is_one_file_without_names_or_links(report: Path) -> No
     assert "P07" not in page + (report / "evaluation.json").read_text()
 
 
+def test_main_markdown_holds_the_figures_in_whole_tables(report: Path) -> None:
+    figures = json.loads((report / "evaluation.json").read_text())
+    card = (report / "card.md").read_text()
+    assert f"{100 * figures['folds']['accuracy']:.2f} %" in card
+    assert f"{100 * figures['search']['rank']['5']:.2f} %" in card
+    assert f"{figures['rejection']['measures']['random']['excess_areas']['FMR 0.001']['0.95']:.5f}" in card
+    assert "P07" not in card
+    tables = [block.splitlines() for block in card.split("\n\n") if block.startswith("|")]
+    assert len(tables) >= 7
+    for table in tables:
+        assert {line.count("|") for line in table} == {table[0].count("|")}
+
+
+def test_main_measures_search_templates_and_the_qmagface_score(report: Path, model: Path, drawn_set: Path) -> None:
+    figures = json.loads((report / "evaluation.json").read_text())
+    faces = read_lfw(drawn_set)
+    embeddings = Recognizer(model).embed(faces.crops)
+    assert figures["search"] == json.loads(json.dumps(measure_identification(embeddings, faces.subjects)))
+    assert figures["templates"] == json.loads(json.dumps(measure_templates(embeddings, faces.subjects)))
+    assert len(figures["qmagface"]["folds"]) == 2
+
+
 def test_main_manifest_parts_are_accepted_by_the_manifest(report: Path) -> None:
     rows = json.loads((report / "thresholds.json").read_text())
     assert rows == json.loads((report / "rows.json").read_text())
+    assert rows["tails"] == []
     decoded = [decode(ThresholdRow, row, "thresholds") for row in rows["thresholds"]]
     assert {(row.artifact, row.runtime) for row in decoded} == {("recognizer-fp32", "onnxruntime")}
     assert "drawn faces" in decoded[0].origin
@@ -110,6 +135,8 @@ def test_main_manifest_parts_are_accepted_by_the_manifest(report: Path) -> None:
     assert (quality.artifact, quality.runtime) == ("recognizer-fp32", "onnxruntime")
     assert quality.probe_gate.minimum == pytest.approx(50.0)
     assert quality.enroll_gate.minimum >= quality.probe_gate.minimum
+    assert "measured FNMR" in quality.probe_gate.origin
+    assert quality.fused == ()
     assert "drawn faces" in quality.origin
 
 

@@ -168,8 +168,7 @@ def _time_detection(clock: _Clock, opened: tuple[Detector, Runner, DetectorLimit
 
 def _time_embedding(clock: _Clock, engine: FaceEngine, frame: NDArray[np.uint8], threads: int) -> None:
     manifest = engine.bundle.manifest
-    artifact = engine.bundle.artifact(engine.backend, engine.precision)
-    runner = open_runner(engine.bundle.read(artifact.file), engine.backend, threads)
+    runner = open_runner(engine.bundle.read(engine.artifact.file), engine.backend, threads)
     side = manifest.input.size_wh[0]
     tensor = np.empty((BATCH, 3, side, side), np.float32)
     mean = np.array(manifest.input.mean, np.float32)

@@ -200,7 +200,9 @@ class Capture:
                 self._damaged += 1
             return None
         stamp = arrival.picture.stream_time
-        return Frame(image, arrival.number, arrival.time, arrival.arrived, arrival.wall, stamp, arrival.connection)
+        # A recording does not age while it waits to be taken.
+        arrived = steady_seconds() if self._every_frame and not self._address.live else arrival.arrived
+        return Frame(image, arrival.number, arrival.time, arrived, arrival.wall, stamp, arrival.connection)
 
     def __iter__(self) -> Iterator[Frame]:
         while (frame := self.read()) is not None:

@@ -8,6 +8,8 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from qcface_sdk.results import Face
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
@@ -27,6 +29,9 @@ class Frame:
     """The sender's time stamp in seconds, where there is one; starts anywhere and may jump."""
     connection: int = 0
     """How often the camera had been connected before."""
+
+    faces: tuple[Face, ...] | None = None
+    """Faces that somebody else has found already, such as a detector on the camera; ``None`` where none looked."""
 
     @property
     def size_wh(self) -> tuple[int, int]:

@@ -13,7 +13,24 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from qcface_sdk.cli import bench, demo, detect, doctor, embed, enroll, gallery, identify, models, quality, verify
+from qcface_sdk.cli import (
+    bench,
+    calibrate,
+    demo,
+    detect,
+    doctor,
+    embed,
+    enroll,
+    eval,
+    gallery,
+    identify,
+    keys,
+    models,
+    quality,
+    run,
+    serve,
+    verify,
+)
 from qcface_sdk.cli.command import Command
 from qcface_sdk.cli.exit_codes import HELP, ExitCode, exit_code_of_error
 from qcface_sdk.cli.printing import print_error
@@ -27,11 +44,16 @@ COMMANDS: tuple[Command, ...] = (
     doctor.COMMAND,
     detect.COMMAND,
     quality.COMMAND,
+    calibrate.COMMAND,
+    eval.COMMAND,
     verify.COMMAND,
     enroll.COMMAND,
     identify.COMMAND,
     gallery.COMMAND,
     embed.COMMAND,
+    run.COMMAND,
+    serve.COMMAND,
+    keys.COMMAND,
     models.COMMAND,
     bench.COMMAND,
 )

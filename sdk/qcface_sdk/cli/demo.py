@@ -135,7 +135,7 @@ def _watch(args: argparse.Namespace) -> ExitCode:
     with open_engine(args) as engine:
         gallery = None
         if args.gallery is not None:
-            gallery = open_existing(args.gallery, contract=engine.contract)
+            gallery = open_existing(args.gallery, engine=engine)
         try:
             with Progress(args.frames, "frames", beside_output=True) as bar:
                 for frame in watch(source, engine, frames=args.frames, gallery=gallery, fmr=args.fmr):

@@ -22,7 +22,8 @@ _EXAMPLES = """\
   qcface doctor --json | jq .backends
 
 --json prints {"versions", "processor", "simd", "model", "backends": [{"name", "version", "ran", "embed_ms",
-"detect_ms", "cosine", "problem"}], "default_path": {"ok", "backend", "precision", "problem"}}.
+"detect_ms", "cosine", "problem"}], "speeds": [{"backend", "artifact", "precision", "ms"}],
+"default_path": {"ok", "engine", "problem"}}.
 Exit status 4 if the default path fails.
 """
 
@@ -70,6 +71,14 @@ def _print_report(versions: dict[str, str], found: Diagnosis) -> None:
     print_table(head, rows, right=(3, 4, 5))
     print("embed: one face; detect: one 640 x 480 picture; cosine: lowest agreement of embeddings with the first")
     print()
+    if found.speeds:
+        print_table(
+            ("file", "precision", "on", "network ms"),
+            [(one.artifact, one.precision, one.backend, number_or_dash(one.ms, 2)) for one in found.speeds],
+            right=(3,),
+        )
+        print("precision 'auto' takes the fastest; remembered for this bundle, processor and runtime")
+        print()
     verdict = "works" if found.ok else f"FAILS: {found.problem}"
     print(f"default path, picture to embedding ({found.default_backend}): {verdict}")
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from qcface_sdk.errors import GalleryStorageError
-from qcface_sdk.gallery import Gallery
+from qcface_sdk.gallery import EmbeddedGallery
+from qcface_sdk.gallery.judgement import Judge
 
 
-def open_existing(path: Path, *, contract: str | None = None, read_only: bool = True) -> Gallery:
+def open_existing(
+    path: Path, *, engine: Judge | None = None, key: str | None = None, read_only: bool = True
+) -> EmbeddedGallery:
     """Return an open gallery.
 
     Raises
@@ -20,4 +23,4 @@ def open_existing(path: Path, *, contract: str | None = None, read_only: bool = 
     """
     if not path.exists():
         raise GalleryStorageError(f"there is no gallery {path}; make one with: qcface enroll {path} SUBJECT PICTURE")
-    return Gallery.open(path, contract=contract, read_only=read_only)
+    return EmbeddedGallery.open_file(path, engine=engine, key=key, read_only=read_only)

@@ -1,54 +1,59 @@
-"""List who is enrolled in a gallery, or remove somebody."""
+"""Look after a gallery: who is in it, keys, backups, retention, moving people.
+
+A gallery is one encrypted file with two beside it: GALLERY.keyring (one wrapped key per person) and, unless the master
+key comes from elsewhere, GALLERY.key. Every action takes --key FILE or --key env:NAME for another place of the master
+key, and --json.
+"""
 
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from qcface_sdk.cli.command import Command
 from qcface_sdk.cli.exit_codes import ExitCode
-from qcface_sdk.cli.galleries import open_existing
-from qcface_sdk.cli.options import add_json_option
-from qcface_sdk.cli.printing import plural, print_json, print_table
+from qcface_sdk.cli.gallery_actions import keeping, looking, transfers
+from qcface_sdk.cli.gallery_actions.action import Action
+
+ACTIONS: tuple[Action, ...] = (*looking.ACTIONS, *keeping.ACTIONS, *transfers.ACTIONS)
 
 _EXAMPLES = """\
-  qcface gallery staff.db
-  qcface gallery staff.db --remove ann-lee
+  qcface gallery list staff.db
+  qcface gallery show staff.db ann-lee
+  qcface gallery remove staff.db ann-lee --receipt ann-lee.json
+  qcface gallery backup staff.db /backups/staff.db --keys /safe/staff.keyring
 
---json prints {"gallery", "contract", "subjects": [{"subject", "templates", "pictures"}], "removed"}. Exit status 5 if
-there is no such gallery or subject.
+`qcface gallery ACTION --help` explains one action. Exit status 5 if there is no such gallery, subject or key.
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare arguments and options."""
-    parser.add_argument("gallery", type=Path, metavar="GALLERY", help="gallery file, see qcface enroll")
-    parser.add_argument("--remove", metavar="SUBJECT", help="forget this person")
-    add_json_option(parser, "one JSON object")
+    """Declare the actions and their options."""
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
+    for action in ACTIONS:
+        sub = actions.add_parser(
+            action.name,
+            help=action.summary,
+            description=action.description,
+            epilog=f"examples:\n{action.examples}\nexit status: see qcface --help",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        action.add_arguments(sub)
+        sub.add_argument(
+            "--json", action="store_true", help="print one JSON object to standard output and nothing else"
+        )
+        sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
+        sub.set_defaults(action=action)
 
 
 def run(args: argparse.Namespace) -> ExitCode:
-    """Remove a subject if asked, then list the gallery."""
-    with open_existing(args.gallery, read_only=args.remove is None) as gallery:
-        contract = gallery.contract
-        removed = 0 if args.remove is None else gallery.remove(args.remove)
-        templates = {subject: gallery.get(subject) for subject in gallery.subjects()}
-    rows = [(subject, len(held), sum(template.count for template in held)) for subject, held in templates.items()]
-    if args.json:
-        listed = [{"subject": name, "templates": count, "pictures": pictures} for name, count, pictures in rows]
-        print_json({"gallery": str(args.gallery), "contract": contract, "subjects": listed, "removed": removed})
-    elif args.remove is not None:
-        print(f"removed {args.remove} ({plural(removed, 'template')}) from {args.gallery}")
-    else:
-        table = [(name, str(count), str(pictures)) for name, count, pictures in rows]
-        print_table(("subject", "templates", "pictures"), table, right=(1, 2))
-        print(f"{plural(len(rows), 'subject')}, contract {contract or 'none yet'}")
-    return ExitCode.OK
+    """Do the chosen action."""
+    action: Action = args.action
+    return action.run(args)
 
 
 COMMAND = Command(
     name="gallery",
-    summary="list or remove the people of a gallery",
+    summary="look after a gallery: people, keys, backups, retention",
     description=__doc__ or "",
     examples=_EXAMPLES,
     add_arguments=add_arguments,

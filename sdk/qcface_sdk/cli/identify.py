@@ -1,7 +1,8 @@
 """Say who of a gallery is on a picture, or that it is nobody enrolled.
 
-The largest face of each picture is searched (--all-faces: every one). The threshold is the bundle's for the
-false-match rate of ONE comparison; among N enrolled people a stranger is accepted about N times as often.
+The largest face of each picture is searched (--all-faces: every one). --fpir names the share of strangers that a search
+of this gallery may accept, whatever its size; --fmr the false-match rate of ONE comparison, at which a stranger is
+accepted about N times as often among N enrolled people.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from typing import Any
 from qcface_sdk.cli.command import Command
 from qcface_sdk.cli.exit_codes import ExitCode, exit_code_of_outcome, worst_of
 from qcface_sdk.cli.galleries import open_existing
+from qcface_sdk.cli.gallery_actions.action import add_key
 from qcface_sdk.cli.options import (
     add_engine_options,
-    add_fmr_option,
     add_json_option,
     add_output_option,
     add_picture_inputs,
+    fraction,
     open_engine,
     positive_int,
 )
@@ -33,20 +35,36 @@ from qcface_sdk.results import Face, Identification
 
 _EXAMPLES = """\
   qcface identify staff.db door.jpg
-  if qcface identify staff.db door.jpg --fmr 1e-5; then open-door; fi
+  if qcface identify staff.db door.jpg --fpir 1e-2; then open-door; fi
   qcface identify staff.db visits/ --all-faces --json | jq -c '[.file, .subject]'
 
 --json prints one line per face: {"file", "face", "quality", "bbox", "subject", "decision", "reason", "threshold",
-"contract", "fmr", "candidates": [{"subject", "similarity"}]}, or {"file", "error"}. A picture without a face gives
-one line with decision "retry". Exit status 0 only if every face searched was accepted.
+"fmr", "fpir", "extrapolated", "contract", "candidates": [{"subject", "similarity"}]}, or {"file", "error"}. A picture
+without a face gives one line with decision "retry". Exit status 0 only if every face searched was accepted.
 """
+
+
+_DEFAULT_FMR = 1e-4
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare arguments and options."""
     parser.add_argument("gallery", type=Path, metavar="GALLERY", help="gallery file, see qcface enroll")
     add_picture_inputs(parser)
-    add_fmr_option(parser)
+    rate = parser.add_mutually_exclusive_group()
+    rate.add_argument(
+        "--fmr",
+        type=fraction,
+        metavar="RATE",
+        help="false-match rate of one comparison (default: 1e-4, without --fpir)",
+    )
+    rate.add_argument(
+        "--fpir", type=fraction, metavar="RATE", help="share of strangers accepted by a search of this gallery"
+    )
+    parser.add_argument(
+        "--extrapolate", action="store_true", help="let --fpir go beyond what was measured; the result says so"
+    )
+    add_key(parser)
     parser.add_argument("--top", type=positive_int, default=3, metavar="K", help="candidates (default: %(default)s)")
     parser.add_argument("--all-faces", action="store_true", help="search every face, not only the largest")
     add_output_option(parser)
@@ -58,7 +76,7 @@ def run(args: argparse.Namespace) -> ExitCode:
     """Search the gallery for each picture's faces and print who it is."""
     paths = find_pictures(args.pictures)
     codes: list[ExitCode] = []
-    with open_engine(args) as engine, open_existing(args.gallery, contract=engine.contract) as gallery:
+    with open_engine(args) as engine, open_existing(args.gallery, engine=engine, key=args.key) as gallery:
         folder = None if args.output is None else AnnotatedFolder(args.output)
         with Progress(len(paths), "pictures", beside_output=True) as bar:
             for path, image in read_each(paths):
@@ -81,9 +99,8 @@ def _search(
     found = engine.get(image)
     faces = found if args.all_faces else found[:1]
     probes: tuple[Face | None, ...] = faces or (None,)
-    results = gallery.identify_batch(
-        probes, threshold=engine.threshold(args.fmr), k=args.top, retry_below=engine.retry_below
-    )
+    fmr = _DEFAULT_FMR if args.fmr is None and args.fpir is None else args.fmr
+    results = gallery.identify_batch(probes, fmr=fmr, fpir=args.fpir, k=args.top, extrapolate=args.extrapolate)
     return faces, results
 
 
@@ -105,7 +122,6 @@ def _print_results(
                 "face": None if face is None else number,
                 "quality": quality,
                 "bbox": None if face is None else [round(float(v), 2) for v in face.bbox],
-                "fmr": args.fmr,
             }
             print_json_line({**document, **result.to_dict()})
             continue

@@ -49,8 +49,15 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--detector", metavar="ONNX", help="another detector with YuNet's outputs (default: the bundle's)"
     )
-    group.add_argument("--backend", default="auto", help="auto, onnxruntime or openvino (default: %(default)s)")
+    group.add_argument(
+        "--backend",
+        default="auto",
+        help="auto, gpu, onnxruntime, openvino, tensorrt, ... (default: %(default)s; see `qcface doctor`)",
+    )
     group.add_argument("--precision", default="auto", help="auto, fp32, fp16, bf16, int8 or fp8 (default: %(default)s)")
+    group.add_argument(
+        "--calibration", metavar="FILE", help="thresholds and gates made by qcface calibrate (default: the bundle's)"
+    )
     group.add_argument(
         "--threads", type=positive_int, default=1, metavar="N", help="CPU threads (default: %(default)s)"
     )
@@ -100,4 +107,5 @@ def open_engine(args: argparse.Namespace) -> FaceEngine:
         threads=args.threads,
         detector=args.detector,
         min_face=args.min_face,
+        calibration=getattr(args, "calibration", None),
     )

@@ -5,6 +5,7 @@ Every decision is the engine's and the gallery's own, at a stated false-match ra
 
 from __future__ import annotations
 
+import secrets
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -92,7 +93,7 @@ def run_demo(
         raise InputError(f"no face was found in the photograph of {COLLINS.person}; try a smaller min_face")
     with (
         tempfile.TemporaryDirectory(prefix="qcface-demo-") as folder,
-        Gallery.open(Path(folder) / "demo.db", contract=engine.contract) as gallery,
+        Gallery.open(Path(folder) / "demo.db", engine.contract, key=secrets.token_bytes(32)) as gallery,
     ):
         gallery.enroll(COLLINS.subject, engine.template(faces[0]))
         search = _Search(engine, gallery, fmr, notify)

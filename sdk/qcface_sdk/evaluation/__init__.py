@@ -10,7 +10,9 @@ from qcface_sdk.evaluation.bootstrap import (
     resample,
 )
 from qcface_sdk.evaluation.correlation import LadderCorrelation, kendall, ladder_correlation, rank, spearman
+from qcface_sdk.evaluation.identification import Search, best_scores, miss_rate, search_probes
 from qcface_sdk.evaluation.ladder import KINDS, LADDER, LADDER_SEED, LEVELS, UNITS, climb, degrade
+from qcface_sdk.evaluation.qmagface import QMagFace, fit_qmagface
 from qcface_sdk.evaluation.quality_mapping import QualityMapping, fit_isotonic, fit_quality
 from qcface_sdk.evaluation.rejection import (
     EdcCurve,
@@ -25,6 +27,7 @@ from qcface_sdk.evaluation.rejection import (
     trace_edc,
 )
 from qcface_sdk.evaluation.scores import PairScores, score_all_pairs, score_pairs
+from qcface_sdk.evaluation.templates import Templates, pool_templates
 from qcface_sdk.evaluation.thresholds import FMRS, ThresholdRow, calibrate, calibrate_scores
 from qcface_sdk.evaluation.verification import (
     FoldAccuracy,
@@ -53,9 +56,13 @@ __all__ = [
     "LadderCorrelation",
     "Operation",
     "PairScores",
+    "QMagFace",
     "QualityMapping",
     "RocCurve",
+    "Search",
+    "Templates",
     "ThresholdRow",
+    "best_scores",
     "bootstrap_factor",
     "bootstrap_mean",
     "bootstrap_rates",
@@ -70,20 +77,24 @@ __all__ = [
     "false_non_match_rate",
     "find_best_threshold",
     "fit_isotonic",
+    "fit_qmagface",
     "fit_quality",
     "ideal_area",
     "is_supported",
     "kendall",
     "ladder_correlation",
+    "miss_rate",
     "operate",
     "pair_quality",
     "partial_area",
     "partial_areas",
     "percentile_interval",
+    "pool_templates",
     "rank",
     "resample",
     "score_all_pairs",
     "score_pairs",
+    "search_probes",
     "spearman",
     "threshold_at_fmr",
     "threshold_at_fnmr",

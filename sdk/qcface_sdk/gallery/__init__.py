@@ -1,10 +1,29 @@
-"""People and their templates in one file: enrol, identify (1:N), remove, list.
+"""People and their templates: enrol, identify (1:N), remove, and keep in order.
 
-The file is an SQLite database and the only record of what is enrolled; what a search scans in memory is read from it
-and can be thrown away at any time.
+`Gallery.open` gives an `EmbeddedGallery`, one encrypted file searched in memory.
 """
 
+from qcface_sdk.gallery.embedded import EmbeddedGallery
 from qcface_sdk.gallery.gallery import Gallery
-from qcface_sdk.gallery.store import Enrolment
+from qcface_sdk.gallery.judgement import EnrolmentIssue
+from qcface_sdk.gallery.migration import Reenrolled, migrate, reenroll
+from qcface_sdk.gallery.moving import Imported
+from qcface_sdk.gallery.records import AuditEntry, Enrolment, Removal, Statistics, SubjectReport
+from qcface_sdk.gallery.restoring import Restored, restore
 
-__all__ = ["Enrolment", "Gallery"]
+__all__ = [
+    "AuditEntry",
+    "EmbeddedGallery",
+    "Enrolment",
+    "EnrolmentIssue",
+    "Gallery",
+    "Imported",
+    "Reenrolled",
+    "Removal",
+    "Restored",
+    "Statistics",
+    "SubjectReport",
+    "migrate",
+    "reenroll",
+    "restore",
+]

@@ -11,11 +11,12 @@ import sqlite3
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from qcface_sdk.errors import GalleryError, GalleryStorageError
+from qcface_sdk.gallery.master import sync_folder
 from qcface_sdk.gallery.schema import PAGE_BYTES, check_header, check_schema, create_if_empty
 from qcface_sdk.gallery.storage_errors import storage_errors
 
@@ -35,9 +36,10 @@ class Database:
     which syncs the log before a commit returns. Deleted content is overwritten (``secure_delete``).
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, read_only: bool, timeout: float) -> None:
-        self.path = _real_path(path)
+    def __init__(self, path: str, *, read_only: bool, timeout: float, before_creation: Callable[[bytes], None]) -> None:
+        self.path = path
         self.read_only = read_only
+        self._before_creation = before_creation
         self._process = os.getpid()
         self._timeout = timeout
         self._read_lock = threading.RLock()
@@ -67,7 +69,7 @@ class Database:
             self._writer.execute("PRAGMA secure_delete = ON")
             # Also finds out now, not at the first enrolment, that the file or its folder is read-only.
             with self.writing() as writer:
-                create_if_empty(writer)
+                create_if_empty(writer, self._before_creation)
                 check_schema(writer, self.path)
             self._use_log(self._writer)
             self._writer.execute("PRAGMA synchronous = FULL")
@@ -141,6 +143,21 @@ class Database:
                     writer.execute("ROLLBACK")
                 raise
 
+    def copy_to(self, path: str) -> None:
+        """Write a copy of the gallery as it is now, while everybody goes on reading and writing; on disk afterwards."""
+        with storage_errors(self.path):
+            with self._read_lock:
+                self._check(self._reader)
+            # Connections of its own: a copy of gigabytes must not make a search wait.
+            source = self._connection("mode=ro&immutable=1" if self._immutable else "mode=ro")
+            target = sqlite3.connect(path, isolation_level=None)
+            try:
+                source.backup(target)
+                target.execute("PRAGMA journal_mode = DELETE")
+            finally:
+                target.close()
+                source.close()
+
     def sweep(self) -> bool:
         """Empty the write-ahead log, which may hold what was just deleted; return whether no reader was in the way."""
         with self._write_lock, storage_errors(self.path):
@@ -192,7 +209,8 @@ class Database:
             return ()
 
 
-def _real_path(path: str | os.PathLike[str]) -> str:
+def real_path(path: str | os.PathLike[str]) -> str:
+    """Return the absolute path behind links: one gallery has one name, and its keys lie beside the file itself."""
     try:
         return os.path.realpath(os.fsdecode(path))
     except (TypeError, ValueError) as error:
@@ -213,6 +231,7 @@ def _create_file(path: str) -> None:
     """Make an empty file for the owner alone, unless there is one; SQLite gives its log the same permissions."""
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        sync_folder(path)
     except FileExistsError:
         return
     except (OSError, ValueError) as error:

@@ -1,133 +1,183 @@
-"""Search in memory: one contiguous float32 matrix, scanned exactly by the native kernel."""
+"""Search in memory: int8 codes in blocks, scanned by the native kernel.
+
+Blocks are never copied when the gallery grows, so a million people cost their codes and little else.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qcface_sdk._native import match as kernels
-from qcface_sdk.results import Candidate
-
-_Number = TypeVar("_Number", bound=np.generic)
+from qcface_sdk.gallery.codes import quantised
+from qcface_sdk.gallery.rows import CodeBatch
 
 _FIRST_CAPACITY = 64
-_ROWS_PER_SUBJECT = 4
-"""Rows fetched per subject wanted in the first try; subjects with more templates than that cost another scan."""
+_BLOCK_ROWS = 65_536
+"""32 MB of codes of 512 numbers: long enough that a scan of it is all memory, short enough to be copied in a moment."""
+
+_MOST_DEAD = 0.25
+"""Share of removed rows at which a block is written anew without them."""
+
+_ROUNDING = 1e-5
+"""What float32 sums may add to the error of a score."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Some rows in the order of their ids. Whoever holds a snapshot sees the first `count` of them."""
+
+    ids: NDArray[np.int64]
+    codes: NDArray[np.int8]
+    scales: NDArray[np.float32]
+    """NaN where the row was removed: the kernel puts such rows last."""
+    count: int
+    dead: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """What was enrolled at one moment. Never changes, so any number of threads may search it."""
 
-    matrix: NDArray[np.float32]
-    """Shape (N, D): unit vectors, in the order of enrolment."""
+    blocks: tuple[Block, ...]
+    loss: float
+    """Largest length of what quantising took off an enrolled vector."""
 
-    owners: NDArray[np.int32]
-    """Shape (N,): for each row the place of its subject in `names`."""
+    rows: int
+    """Templates present, removed ones not counted."""
 
-    names: Sequence[str]
-    """Subject ids; only ever appended to."""
+    executor: Executor | None = field(default=None, repr=False)
 
-    subjects: int
-    """How many of `names` belong to this snapshot."""
+    def scan(self, probes: NDArray[np.float32], fetch: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return ids and approximate scores (M, `fetch`) of the nearest rows, best first.
 
-    def search(self, probes: NDArray[np.float32], k: int) -> list[tuple[Candidate, ...]]:
-        """Return for each of the unit vectors `probes` (M, D) the `k` most similar subjects, best first.
-
-        A subject is as similar as its most similar template. Exact; of equals the one enrolled first comes first.
+        Places without a row have id 0 and score -infinity. A true score is never further than `slack` from its
+        approximation.
         """
-        rows, wanted = len(self.matrix), min(k, self.subjects)
-        fetched = min(rows, _ROWS_PER_SUBJECT * wanted)
-        while True:
-            index = np.empty((len(probes), fetched), np.int64)
-            scores = np.empty((len(probes), fetched), np.float32)
-            kernels.top_k_float32(self.matrix, probes, fetched, index, scores)
-            # Unit vectors rounded to float32 can reach a little beyond 1. NaN stays NaN.
-            np.clip(scores, -1.0, 1.0, out=scores)
-            best = [_first_of_each(owners, wanted) for owners in self.owners[index].tolist()]
-            if fetched == rows or all(len(places) == wanted for places in best):
-                break
-            fetched = min(rows, 4 * fetched)
-        return [
-            tuple(self._candidate(index[probe, place], scores[probe, place]) for place in places)
-            for probe, places in enumerate(best)
-        ]
+        codes, scales, _ = quantised(probes)
+        found = list(self._map(lambda block: _scan_block(block, codes, scales, fetch)))
+        ids = np.concatenate([ids for ids, _ in found], axis=1)
+        scores = np.concatenate([scores for _, scores in found], axis=1)
+        if len(found) > 1:
+            order = np.argsort(-scores, axis=1, kind="stable")[:, :fetch]
+            ids, scores = np.take_along_axis(ids, order, 1), np.take_along_axis(scores, order, 1)
+        return ids, scores
 
-    def _candidate(self, row: np.int64, score: np.float32) -> Candidate:
-        return Candidate(self.names[self.owners[row]], float(score))
+    def slack(self, probes: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return for each probe (M,) how far at most an approximate score is from the true one.
+
+        With a = a' + r and b = b' + s (code and loss): a.b - a'.b' = r.b + a'.s, so at most |r| |b| + |a'| |s|, and
+        |b| = 1, |a'| <= 1 + |r|.
+        """
+        _, _, losses = quantised(probes)
+        return np.asarray(self.loss + (1.0 + self.loss) * losses.astype(np.float64) + _ROUNDING)
+
+    def _map(
+        self, work: Callable[[Block], tuple[NDArray[np.int64], NDArray[np.float32]]]
+    ) -> Iterable[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        # The kernel releases the GIL, so threads scan side by side.
+        return map(work, self.blocks) if self.executor is None else self.executor.map(work, self.blocks)
 
 
-def _first_of_each(owners: list[int], wanted: int) -> list[int]:
-    """Places where the first `wanted` different owners appear, ascending."""
-    places: dict[int, int] = {}
-    for place, owner in enumerate(owners):
-        places.setdefault(owner, place)
-        if len(places) == wanted:
-            break
-    return list(places.values())
+def _scan_block(
+    block: Block, codes: NDArray[np.int8], scales: NDArray[np.float32], fetch: int
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    index = np.empty((len(codes), fetch), np.int64)
+    scores = np.empty((len(codes), fetch), np.float32)
+    count = block.count
+    kernels.top_k_int8(block.codes[:count], block.scales[:count], codes, scales, fetch, index, scores)
+    # Row -1 and removed rows both score -infinity; their ids must not be used.
+    return np.where(np.isneginf(scores), 0, block.ids[:count][index]), scores
 
 
 class Index:
     """The rows to search, in the order of enrolment. Not thread-safe; its snapshots are."""
 
-    def __init__(self) -> None:
-        self._count = 0
-        self._ids: NDArray[np.int64] = np.empty(0, np.int64)
-        self._owners: NDArray[np.int32] = np.empty(0, np.int32)
-        self._matrix: NDArray[np.float32] = np.empty((0, 0), np.float32)
-        self._names: list[str] = []
-        self._places: dict[str, int] = {}
-
-    @property
-    def last_id(self) -> int:
-        """Highest template id present, 0 if there is none."""
-        return int(self._ids[self._count - 1]) if self._count else 0
+    def __init__(self, executor: Executor | None = None) -> None:
+        self._blocks: list[Block] = []
+        self._executor = executor
+        self._loss = 0.0
+        self.last_id = 0
+        """Highest template id ever present, 0 if there was none."""
 
     def snapshot(self) -> Snapshot:
-        """Return what is present now; later changes do not reach it."""
-        return Snapshot(self._matrix[: self._count], self._owners[: self._count], self._names, len(self._names))
+        """Return what is present now; later additions do not reach it, removals may."""
+        rows = sum(block.count - block.dead for block in self._blocks)
+        return Snapshot(tuple(block for block in self._blocks if block.count), self._loss, rows, self._executor)
 
-    def append(self, ids: Sequence[int], names: Sequence[str], vectors: Sequence[NDArray[np.float32]]) -> None:
+    def append(self, batch: CodeBatch) -> None:
         """Add rows with ids above `last_id`, ascending. Snapshots taken before do not see them."""
-        end = self._count + len(ids)
-        self._reserve(end, len(vectors[0]))
-        self._ids[self._count : end] = ids
-        self._matrix[self._count : end] = vectors
-        self._owners[self._count : end] = [self._place(name) for name in names]
-        self._count = end
+        start, total = 0, len(batch.ids)
+        while start < total:
+            block = self._room(total - start, batch.codes.shape[1])
+            end = min(total, start + len(block.ids) - block.count)
+            taken, there = slice(start, end), slice(block.count, block.count + end - start)
+            block.ids[there] = batch.ids[taken]
+            block.codes[there], block.scales[there] = batch.codes[taken], batch.scales[taken]
+            self._blocks[-1] = _with(block, count=there.stop)
+            start = end
+        if total:
+            self.last_id = int(batch.ids[-1])
+            self._loss = max(self._loss, float(batch.losses.max()))
 
-    def keep(self, ids: NDArray[np.int64]) -> None:
-        """Drop the rows whose id is not among `ids`, into new arrays: a running search goes on in the old ones."""
-        kept = np.isin(self._ids[: self._count], ids, assume_unique=True)
-        self._ids = self._ids[: self._count][kept]
-        self._matrix = self._matrix[: self._count][kept]
-        used, owners = np.unique(self._owners[: self._count][kept], return_inverse=True)
-        self._owners = owners.astype(np.int32)
-        self._count = len(self._ids)
-        self._names = [self._names[place] for place in used]
-        self._places = {name: place for place, name in enumerate(self._names)}
+    def drop(self, ids: Sequence[int]) -> None:
+        """Forget rows: their codes are overwritten at once, also under a search that is running.
 
-    def _place(self, name: str) -> int:
-        place = self._places.setdefault(name, len(self._names))
-        if place == len(self._names):
-            self._names.append(name)
-        return place
+        Such a search may still meet the row; as every row is read from the store before it can be a result, and is
+        not there, nobody is found by it.
+        """
+        gone = np.sort(np.asarray(ids, np.int64))
+        for number, block in enumerate(self._blocks):
+            rows = np.flatnonzero(np.isin(block.ids[: block.count], gone, assume_unique=True))
+            if rows.size:
+                self._blocks[number] = _without(block, rows)
 
-    def _reserve(self, rows: int, dimension: int) -> None:
-        if rows <= len(self._ids):
-            return
-        capacity = max(rows, 2 * len(self._ids), _FIRST_CAPACITY)
-        self._ids = _grown(self._ids, (capacity,), self._count)
-        self._owners = _grown(self._owners, (capacity,), self._count)
-        self._matrix = _grown(self._matrix, (capacity, dimension), self._count)
+    def _room(self, rows: int, dimension: int) -> Block:
+        """Return the last block, with room for at least one row."""
+        last = self._blocks[-1] if self._blocks else None
+        if last is not None and last.count < len(last.ids):
+            return last
+        if last is None or len(last.ids) >= _BLOCK_ROWS:
+            capacity = min(_BLOCK_ROWS, max(rows, _FIRST_CAPACITY))
+            self._blocks.append(_empty(capacity, dimension))
+        else:
+            larger = _empty(min(_BLOCK_ROWS, max(last.count + rows, 2 * last.count)), dimension)
+            self._blocks[-1] = _copied(last, np.arange(last.count), larger)
+        return self._blocks[-1]
 
 
-def _grown(array: NDArray[_Number], shape: tuple[int, ...], count: int) -> NDArray[_Number]:
-    larger: NDArray[_Number] = np.empty(shape, array.dtype)
-    if count:
-        larger[:count] = array[:count]
-    return larger
+def _empty(capacity: int, dimension: int) -> Block:
+    return Block(
+        np.empty(capacity, np.int64),
+        np.empty((capacity, dimension), np.int8),
+        np.empty(capacity, np.float32),
+        0,
+    )
+
+
+def _copied(block: Block, rows: NDArray[np.int64], into: Block) -> Block:
+    count = len(rows)
+    for name in ("ids", "codes", "scales"):
+        getattr(into, name)[:count] = getattr(block, name)[rows]
+    return _with(into, count=count, dead=int(np.isnan(into.scales[:count]).sum()))
+
+
+def _with(block: Block, *, count: int, dead: int | None = None) -> Block:
+    return Block(block.ids, block.codes, block.scales, count, block.dead if dead is None else dead)
+
+
+def _without(block: Block, rows: NDArray[np.int64]) -> Block:
+    # A copy of the scales, so that a running search does not see a row vanish half way; the codes are overwritten.
+    scales = block.scales.copy()
+    scales[rows] = np.nan
+    block.codes[rows] = 0
+    dead = int(np.isnan(scales[: block.count]).sum())
+    marked = Block(block.ids, block.codes, scales, block.count, dead)
+    if dead <= _MOST_DEAD * block.count:
+        return marked
+    alive = np.flatnonzero(~np.isnan(scales[: block.count]))
+    return _copied(marked, alive, _empty(max(len(alive), 1), block.codes.shape[1]))

@@ -70,6 +70,24 @@ class EngineStore:
         """Return whether there is an entry; whether it is sound is seen on `load`."""
         return (self.path(key) / INFO_FILE).is_file()
 
+    def others(self, key: EngineKey) -> tuple[Path, ...]:
+        """Return entries of the same model, precision and machine that were built with other shapes or options.
+
+        The newest comes first. What is unreadable is left out.
+        """
+        try:
+            folders = [path for path in self._folder.iterdir() if not path.name.startswith(".")]
+        except OSError:
+            return ()
+        found = []
+        for folder in folders:
+            with contextlib.suppress(ModelError):
+                info = read_info(folder)
+                same = (info.model_sha256, info.precision, info.target.tensorrt, info.target.sm)
+                if same == (key.model_sha256, key.precision, key.tensorrt, key.sm) and folder != self.path(key):
+                    found.append((info.created, folder))
+        return tuple(folder for _, folder in sorted(found, reverse=True))
+
     def load(self, key: EngineKey) -> tuple[bytes, EngineInfo]:
         """Return an engine and its sidecar; see `read_engine`."""
         return read_engine(self.path(key))
@@ -93,10 +111,15 @@ def read_engine(folder: Path) -> tuple[bytes, EngineInfo]:
     ModelHashError
         If the engine is truncated or altered.
     """
-    info = EngineInfo.from_json(_read(folder / INFO_FILE, _MAX_INFO_BYTES), str(folder / INFO_FILE))
+    info = read_info(folder)
     engine = _read(folder / ENGINE_FILE, min(info.engine_bytes + 1, MAX_ENGINE_BYTES))
     info.check_engine(engine, str(folder / ENGINE_FILE))
     return engine, info
+
+
+def read_info(folder: Path) -> EngineInfo:
+    """Return the sidecar in a folder; raises as `read_engine`."""
+    return EngineInfo.from_json(_read(folder / INFO_FILE, _MAX_INFO_BYTES), str(folder / INFO_FILE))
 
 
 def write_engine(folder: Path, engine: bytes, info: EngineInfo) -> None:

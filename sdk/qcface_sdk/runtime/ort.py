@@ -12,6 +12,8 @@ from qcface_sdk.checks import check_positive_int
 from qcface_sdk.errors import BackendUnavailableError, InferenceError, ModelFormatError
 from qcface_sdk.runtime.base import Runner, TensorSpec, check_model_bytes, closed_error, one_line
 
+Provider = str | tuple[str, dict[str, str]]
+
 _DTYPES = {
     "tensor(float)": np.float32,
     "tensor(float16)": np.float16,
@@ -33,8 +35,8 @@ class OrtRunner(Runner):
         The ONNX file. Weights outside the file are not supported.
     threads : int, default 1
         Threads within one run.
-    providers : sequence of str, optional
-        Execution providers, best first; None takes the CPU.
+    providers : sequence, optional
+        Execution providers, best first, as names or (name, options); None takes the CPU.
 
     Raises
     ------
@@ -46,7 +48,7 @@ class OrtRunner(Runner):
 
     name = "onnxruntime"
 
-    def __init__(self, model: bytes, *, threads: int = 1, providers: Sequence[str] | None = None) -> None:
+    def __init__(self, model: bytes, *, threads: int = 1, providers: Sequence[Provider] | None = None) -> None:
         check_model_bytes(model)
         count = check_positive_int("threads", threads)
         ort = _onnxruntime()
@@ -89,10 +91,11 @@ def _onnxruntime() -> Any:
     return onnxruntime
 
 
-def _checked_providers(ort: Any, providers: Sequence[str] | None) -> list[str]:
-    wanted = ["CPUExecutionProvider"] if providers is None else list(providers)
+def _checked_providers(ort: Any, providers: Sequence[Provider] | None) -> list[Provider]:
+    wanted: list[Provider] = ["CPUExecutionProvider"] if providers is None else list(providers)
     available = ort.get_available_providers()
-    if missing := [name for name in wanted if name not in available]:
+    names = [provider if isinstance(provider, str) else provider[0] for provider in wanted]
+    if missing := [name for name in names if name not in available]:
         raise BackendUnavailableError(
             f"this ONNX Runtime has no {missing[0]}, only {', '.join(available)}; install a build that has it"
         )

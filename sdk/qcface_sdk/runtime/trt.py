@@ -223,12 +223,12 @@ class TrtRunner(Runner):
         return (max(shape[0], self._ranges.smallest), *shape[1:]) if self._ranges.batched else shape
 
     def _check_range(self, name: str, shape: tuple[int, ...]) -> None:
-        profile = self._ranges.profiles[name]
+        served = self._ranges.profiles[name]
         first = 1 if self._ranges.batched else 0
-        for size, low, high in zip(shape[first:], profile.minimum[first:], profile.maximum[first:], strict=True):
+        for size, low, high in zip(shape[first:], served.minimum[first:], served.maximum[first:], strict=True):
             if not low <= size <= high:
                 raise InputError(
-                    f"input {name!r} must have a shape from {profile.minimum} to {profile.maximum}, got {shape}; "
+                    f"input {name!r} must have a shape from {served.minimum} to {served.maximum}, got {shape}; "
                     "resize the picture, or build the engine for larger shapes"
                 )
 
@@ -252,8 +252,8 @@ class TrtRunner(Runner):
 
     def _refit(self, engine: Any, weights: bytes) -> None:
         refitter = self._trt.Refitter(engine, self._logger)
-        parser = self._trt.OnnxParserRefitter(refitter, self._logger)
-        if not (parser.refit_from_bytes(weights) and refitter.refit_cuda_engine()):
+        weights_parser = self._trt.OnnxParserRefitter(refitter, self._logger)
+        if not (weights_parser.refit_from_bytes(weights) and refitter.refit_cuda_engine()):
             raise EngineMismatchError(f"the engine's weights cannot be put in: {last_faults(self._logger)}; {REBUILD}")
 
     def _specs(self) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
@@ -274,6 +274,6 @@ class TrtRunner(Runner):
             )
             profiles[spec.name] = TensorProfile(spec.name, low, best, high)
         batched = all(spec.shape and spec.shape[0] is None for spec in (*self.inputs, *self.outputs))
-        smallest = max((profile.minimum[0] for profile in profiles.values() if profile.minimum), default=1)
-        largest = min((profile.maximum[0] for profile in profiles.values() if profile.maximum), default=1)
+        smallest = max((served.minimum[0] for served in profiles.values() if served.minimum), default=1)
+        largest = min((served.maximum[0] for served in profiles.values() if served.maximum), default=1)
         return _Ranges(profiles, batched, smallest, largest)

@@ -7,8 +7,10 @@ Nothing here may be called before `find_cuda_device` has found a GPU (TensorRT-R
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Iterable, Mapping
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -61,8 +63,8 @@ class BuildOptions:
     """Sizes of a dynamic first axis."""
     side: ShapeRange = ShapeRange(32, 640, 1920)
     """Sizes of any other dynamic axis: height and width of a detector's input."""
-    workspace: int = 1 << 30
-    """Bytes that tactics may use."""
+    workspace: int | None = None
+    """Bytes that tactics may use; None is TensorRT's default, the whole GPU."""
     level: int | None = None
     """Optimisation level 0..5; None is TensorRT's default."""
     hardware_compatible: bool = False
@@ -147,7 +149,8 @@ def build_engine(tensorrt: Any, model: bytes, options: BuildOptions, timing_cach
     notes = _configure(tensorrt, builder, config, options)
     profiles = _add_profile(builder, network, config, options)
     cache = config.create_timing_cache(timing_cache)
-    config.set_timing_cache(cache, False)
+    with _deprecated_in_rtx():
+        config.set_timing_cache(cache, False)
     plan = builder.build_serialized_network(network, config)
     if plan is None:
         raise ModelFormatError(f"TensorRT {tensorrt.__version__} cannot build the engine: {last_faults(logger)}")
@@ -193,7 +196,8 @@ def is_strongly_typed(tensorrt: Any) -> bool:
 
 
 def _configure(tensorrt: Any, builder: Any, config: Any, options: BuildOptions) -> list[str]:
-    config.set_memory_pool_limit(tensorrt.MemoryPoolType.WORKSPACE, options.workspace)
+    if options.workspace is not None:
+        config.set_memory_pool_limit(tensorrt.MemoryPoolType.WORKSPACE, options.workspace)
     config.profiling_verbosity = tensorrt.ProfilingVerbosity.DETAILED
     flags = tensorrt.BuilderFlag
     # TF32 keeps 10 bits of mantissa; the thresholds of an FP32 file were measured with 23.
@@ -263,5 +267,14 @@ def _parser_faults(parser: Any) -> str:
 
 
 def _timing_cache(config: Any) -> bytes:
-    cache = config.get_timing_cache()
+    with _deprecated_in_rtx():
+        cache = config.get_timing_cache()
     return b"" if cache is None else bytes(cache.serialize())
+
+
+@contextlib.contextmanager
+def _deprecated_in_rtx() -> Iterator[None]:
+    """TensorRT-RTX keeps the calls for timing caches, which do nothing there, and warns."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        yield

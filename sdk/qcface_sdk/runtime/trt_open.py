@@ -18,7 +18,7 @@ from qcface_sdk.runtime.base import check_model_bytes
 from qcface_sdk.runtime.cuda_device import find_cuda_device
 from qcface_sdk.runtime.device_memory import DeviceMemory, open_device_memory
 from qcface_sdk.runtime.engine_info import SCHEMA, EngineInfo, Target, this_platform
-from qcface_sdk.runtime.engine_store import EngineKey, EngineStore
+from qcface_sdk.runtime.engine_store import EngineKey, EngineStore, read_engine
 from qcface_sdk.runtime.trt import TrtRunner
 from qcface_sdk.runtime.trt_build import BuildOptions, BuiltEngine, build_engine, layer_precisions
 
@@ -151,17 +151,17 @@ def describe(built: BuiltEngine, model: bytes, options: BuildOptions, target: Ta
 
 
 def _stored(store: EngineStore, key: EngineKey, contract: str, here: TrtEnvironment) -> tuple[bytes, EngineInfo] | None:
-    if not store.holds(key):
-        return None
-    where = str(store.path(key))
-    try:
-        plan, info = store.load(key)
-        info.check_model(key.model_sha256, contract, where)
-        info.check_target(here.target, where)
-    except ModelError as error:
-        _LOG.warning("a stored engine is not used: %s", error)
-        return None
-    return plan, info
+    """Return the engine of this key, else one with other shapes: more rows are run in parts, fewer are padded."""
+    for place in (*((store.path(key),) if store.holds(key) else ()), *store.others(key)):
+        try:
+            plan, info = read_engine(place)
+            info.check_model(key.model_sha256, contract, str(place))
+            info.check_target(here.target, str(place))
+        except ModelError as error:
+            _LOG.warning("a stored engine is not used: %s", error)
+            continue
+        return plan, info
+    return None
 
 
 def _runner(plan: bytes, model: bytes, options: Any, here: TrtEnvironment) -> TrtRunner:

@@ -3,64 +3,22 @@
 from __future__ import annotations
 
 import logging
-import os
-import shutil
-import socket
-import subprocess
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from qcface_sdk import CameraAccessError
 from qcface_sdk.camera import Capture, CaptureOptions, CaptureState
+from rtsp_camera import Server, can_serve
 
-PYTHON = "/usr/bin/python3"
-SERVER = Path(__file__).resolve().parents[2] / "rtsp_server.py"
 OPTIONS = CaptureOptions(stall_timeout=1.5, connect_timeout=5, first_delay=0.05, longest_delay=0.2)
 
-
-def _can_serve() -> bool:
-    check = "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.repository import GstRtspServer, Gst"
-    check += "; Gst.init(None); assert Gst.ElementFactory.find('jpegenc') and Gst.ElementFactory.find('openh264enc')"
-    return (
-        shutil.which(PYTHON) is not None and not subprocess.run([PYTHON, "-c", check], capture_output=True).returncode
-    )
-
-
-if not _can_serve():
+if not can_serve():
     pytest.skip(
         "no GStreamer RTSP server (Debian: gir1.2-gst-rtsp-server-1.0, gstreamer1.0-plugins-good and -bad)",
         allow_module_level=True,
     )
-
-
-class Server:
-    def __init__(self) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.process: subprocess.Popen[str] | None = None
-
-    def start(self, *arguments: str) -> str:
-        """Listen; return the address with a user and a password, needed or not."""
-        quiet = {**os.environ, "GST_DEBUG": "0"}
-        command = [PYTHON, str(SERVER), str(self.port), *arguments]
-        self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=quiet
-        )
-        assert self.process.stdout is not None
-        assert self.process.stdout.readline().strip() == "ready"
-        return f"rtsp://viewer:topsecret@127.0.0.1:{self.port}/stream"
-
-    def kill(self) -> None:
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-            if self.process.stdout is not None:
-                self.process.stdout.close()
-            self.process = None
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from fake_tensorrt import fake_environment
 from qcface_sdk.errors import ModelFormatError, ModelNotFoundError
 from qcface_sdk.runtime.engine_store import EngineStore, read_engine
 from qcface_sdk.runtime.ort import OrtRunner
-from qcface_sdk.runtime.trt_build import BuildOptions
+from qcface_sdk.runtime.trt_build import BuildOptions, ShapeRange
 from qcface_sdk.runtime.trt_open import TrtEnvironment, engine_key, open_trt
 from tiny_models import tiny_recognizer
 
@@ -125,3 +125,11 @@ def test_without_a_driver_the_message_says_so_and_nothing_crashes() -> None:
     message, imported = done.stdout.strip().splitlines()
     assert "NVIDIA driver" in message
     assert imported == "False"
+
+
+def test_an_engine_for_other_shapes_or_options_is_taken_before_building(
+    store: EngineStore, here: TrtEnvironment
+) -> None:
+    opened(store, here, options=BuildOptions(batch=ShapeRange(1, 2, 4), level=5))
+    assert opened(store, here) == 1
+    assert opened(store, here, options=BuildOptions("fp16")) == 2

@@ -54,7 +54,8 @@ def test_measure_ladder_blur_lowers_contrast_of_noise_pictures(faces: Verificati
 
 
 def test_measure_magnitude_counts_what_lies_outside(faces: VerificationSet) -> None:
-    ladder = protocol.LadderScores({"blur": np.array([[5.0, 2.0]])}, {"blur": np.zeros((1, 2))}, np.ones(1))
+    rungs = {"blur": np.array([[5.0, 2.0]])}
+    ladder = protocol.LadderScores(rungs, {"blur": np.zeros((1, 2))}, np.ones(1), np.zeros(1, int))
     figures = protocol.measure_magnitude(np.array([0.5, 1.0, 50.0, 120.0]), ladder, la=1.0, ua=100.0)
     assert (figures["clean"]["below_la"], figures["clean"]["above_ua"]) == (0.25, 0.25)
     assert figures["with_ladder"]["faces"] == 5

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qcface_sdk.calibration.gates import Comparisons
+from qcface_sdk.calibration.measure import clean_comparisons, join
 from qcface_sdk.errors import InputError
 from qcface_sdk.evaluation import (
     KINDS,
@@ -60,6 +62,8 @@ class LadderScores:
     """By kind: (F, LEVELS + 1), with a clean other picture of the same person."""
     mate_magnitudes: NDArray[np.float64]
     """(F,), magnitude of that other picture."""
+    person: NDArray[np.int64]
+    """(F,), number of the person."""
 
 
 def measure_folds(embeddings: NDArray[np.float32], faces: VerificationSet) -> Figures:
@@ -109,7 +113,9 @@ def climb_ladder(embed: Embed, faces: VerificationSet, embeddings: NDArray[np.fl
         ladder = np.concatenate([clean[:, None], damaged], axis=1).astype(np.float64)  # (F, LEVELS + 1, D)
         magnitudes[kind] = np.linalg.norm(ladder, axis=2)
         similarities[kind] = np.einsum("fld,fd->fl", ladder, mate) / magnitudes[kind]
-    return LadderScores(magnitudes, similarities, np.linalg.norm(embeddings[mates].astype(np.float64), axis=1))
+    lengths = np.linalg.norm(embeddings[mates].astype(np.float64), axis=1)
+    person = np.unique(faces.subjects, return_inverse=True)[1].reshape(-1)[probes].astype(np.int64)
+    return LadderScores(magnitudes, similarities, lengths, person)
 
 
 def choose_ladder_faces(subjects: NDArray[Any], count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -153,26 +159,38 @@ def measure_magnitude(magnitude: NDArray[np.float64], ladder: LadderScores, la: 
     return figures
 
 
-def measure_rejection(scores: PairScores, qualities: Mapping[str, NDArray[np.float64]], *, replicates: int) -> Figures:
-    """Return what rejecting by each quality measure does to the false non-match rate; the first is the one judged."""
-    judged, *peers = qualities
-    at = operate(scores, QUALITY_FMR)
-    starts = {
-        f"FMR {QUALITY_FMR:g}": at.threshold,
+def edc_starts(scores: PairScores) -> dict[str, float]:
+    """Return the thresholds, by what sets them, at which error against discard is traced."""
+    return {
+        f"FMR {QUALITY_FMR:g}": operate(scores, QUALITY_FMR).threshold,
         "FMR 0.001": operate(scores, 1e-3).threshold,
         "FNMR 1 %": threshold_at_fnmr(scores.genuine, 0.01),
         "FNMR 5 %": threshold_at_fnmr(scores.genuine, 0.05),
     }
+
+
+def measure_areas(scores: PairScores, quality: NDArray[np.float64]) -> dict[str, dict[str, float]]:
+    """Return the partial areas minus the ideal ones, by start and limit, of one quality measure of the faces."""
+    worse = pair_quality(quality, scores.genuine_pairs)
+    return {
+        start: partial_areas(trace_edc(scores.genuine, worse, threshold))
+        for start, threshold in edc_starts(scores).items()
+    }
+
+
+def measure_rejection(scores: PairScores, qualities: Mapping[str, NDArray[np.float64]], *, replicates: int) -> Figures:
+    """Return what rejecting by each quality measure does to the false non-match rate; the first is the one judged."""
+    judged, *peers = qualities
+    at = operate(scores, QUALITY_FMR)
     drawn = bootstrap_factor(scores, qualities, QUALITY_FMR, share=REJECTED_SHARE, replicates=replicates)
     measures: Figures = {}
     for name, values in qualities.items():
         quality = pair_quality(values, scores.genuine_pairs)
-        curves = {start: trace_edc(scores.genuine, quality, threshold) for start, threshold in starts.items()}
-        main = curves[f"FMR {QUALITY_FMR:g}"]
+        main = trace_edc(scores.genuine, quality, at.threshold)
         measures[name] = {
             "factor": main.factor_at(REJECTED_SHARE) if at.fnmr else None,
             "interval": _interval(drawn[name]),
-            "excess_areas": {start: partial_areas(curve) for start, curve in curves.items()},
+            "excess_areas": measure_areas(scores, values),
             "curve": _thin(main),
         }
     return {
@@ -204,19 +222,23 @@ def _thin(curve: EdcCurve) -> dict[str, list[float]]:
     return {"rejected": shares.tolist(), "fnmr": [curve.fnmr_at(float(share)) for share in shares]}
 
 
-def fit_mapping(
-    scores: PairScores,
-    magnitude: NDArray[np.float64],
-    ladder: LadderScores,
-    *,
-    la: float,
-    ua: float,
-) -> QualityMapping:
-    """Fit the quality of 0 to 100 to all clean genuine pairs and to the damaged faces against a clean picture."""
-    worse = [pair_quality(magnitude, scores.genuine_pairs)]
-    similarity = [scores.genuine.astype(np.float64)]
-    for kind, rungs in ladder.magnitudes.items():
-        worse.append(np.minimum(rungs[:, 1:], ladder.mate_magnitudes[:, None]).ravel())
-        similarity.append(ladder.similarities[kind][:, 1:].ravel())
-    threshold = operate(scores, QUALITY_FMR).threshold
-    return fit_quality(np.concatenate(worse), np.concatenate(similarity), threshold, la=la, ua=ua)
+def damaged_comparisons(ladder: LadderScores) -> Comparisons:
+    """Return the ladder's damaged rungs as comparisons with the clean picture enrolled, with magnitudes."""
+    rungs = [(ladder.similarities[kind][:, 1:], ladder.magnitudes[kind][:, 1:]) for kind in ladder.magnitudes]
+    similarity = np.concatenate([part[0].ravel() for part in rungs])
+    probe = np.concatenate([part[1].ravel() for part in rungs])
+    enrolled, person = (
+        np.tile(np.repeat(column, LEVELS), len(rungs)) for column in (ladder.mate_magnitudes, ladder.person)
+    )
+    return Comparisons.of(similarity, enrolled, probe, person)
+
+
+def genuine_comparisons(scores: PairScores, magnitude: NDArray[np.float64], ladder: LadderScores) -> Comparisons:
+    """Return all clean genuine pairs and the damaged faces against a clean picture, with magnitudes."""
+    return join(clean_comparisons(scores, magnitude), damaged_comparisons(ladder))
+
+
+def fit_mapping(comparisons: Comparisons, threshold: float, *, la: float, ua: float) -> QualityMapping:
+    """Fit the quality of 0 to 100 to genuine comparisons."""
+    worse = np.minimum(comparisons.enrolled, comparisons.probe)
+    return fit_quality(worse, comparisons.similarity, threshold, la=la, ua=ua)

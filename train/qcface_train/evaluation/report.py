@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from qcface_sdk.charts import Axis, draw_lines
 from qcface_sdk.evaluation import LADDER, UNITS
-from qcface_train.evaluation.charts import Axis, draw_lines
+from qcface_train.evaluation.search_report import search_lines, search_tables
 
 Figures = dict[str, Any]
 _STYLE = (
@@ -35,6 +36,7 @@ def summary_lines(figures: Figures) -> list[str]:
             f"TAR at FMR {row['fmr']:g}: {_percent(row['tar'])} [{100 * low:.2f}, {100 * high:.2f}], threshold "
             f"{row['threshold']:.4f} [{row['interval'][0]:.4f}, {row['interval'][1]:.4f}]{note}"
         )
+    lines += search_lines(figures)
     for name, part in (("clean", "clean"), ("clean and damaged", "with_ladder")):
         spread = figures["magnitude"][part]
         low, median, high = (spread["percentiles"][p] for p in ("5", "50", "95"))
@@ -85,6 +87,8 @@ def render_page(figures: Figures) -> str:
         "<h2>Verification</h2>",
         _rates(figures),
         _rate_charts(figures["curves"]),
+        "<h2>Search, templates and the QMagFace score</h2>",
+        *(f"<p>{escape(caption)}</p>{_table(head, rows)}" for caption, head, rows in search_tables(figures)),
         "<h2>Magnitude and damage</h2>",
         _ladder(figures),
         "<h2>Rejection by quality</h2>",
@@ -211,11 +215,17 @@ def _rejection(rejection: Figures) -> str:
         "quality of the two faces counts; equal qualities go together. pAUC: area of the step curve minus the ideal."
         "</p>"
     )
+    measures = rejection["measures"].items()
+    starts = [
+        (name, *(" / ".join(f"{value:.5f}" for value in area.values()) for area in found["excess_areas"].values()))
+        for name, found in measures
+    ]
+    by_start = _table((f"pAUC {'/'.join(limits)} from", *next(iter(measures))[1]["excess_areas"]), starts)
     compared = _table(("difference of the factor, 95 %", ""), differences) if differences else ""
     chart = draw_lines(
         "Error against discard", Axis("share rejected"), Axis("FNMR of the rest", limits=(0, _highest(lines))), lines
     )
-    return _table(head, rows) + note + compared + chart
+    return _table(head, rows) + note + compared + by_start + chart
 
 
 def _quality(quality: Figures) -> str:

@@ -5,19 +5,26 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from qcface_sdk.calibration.fused import fit_fused
+from qcface_sdk.calibration.gates import Comparisons
+from qcface_sdk.calibration.measure import describe_gate, measure_gates, with_quality
 from qcface_sdk.errors import InputError
-from qcface_sdk.evaluation import PairScores, QualityMapping, score_all_pairs
-from qcface_train.evaluation import protocol
+from qcface_sdk.evaluation import PairScores, QualityMapping, operate, score_all_pairs
+from qcface_sdk.evaluation.tail import fit_tail
+from qcface_sdk.fusion import evidence
+from qcface_sdk.quality import QualityScale
+from qcface_train.evaluation import comparisons, protocol
 from qcface_train.evaluation.lfw import VerificationSet, read_lfw
 from qcface_train.evaluation.recognizer import PEERS, Recognizer, measure_peer
 from qcface_train.evaluation.report import render_page
+from qcface_train.evaluation.tracks import FRAMES, fused_similarity, simulate_tracks
 
 Figures = dict[str, Any]
 
@@ -49,6 +56,8 @@ class Options:
     """A face is to be taken again when its expected false non-match rate at FMR 1e-4 is above this."""
     enroll_fnmr: float = 0.5
     """A face is not to be enrolled when that rate is above this."""
+    tracks: int = 4
+    """Simulated tracks of each person with six pictures, for the quality of fused pictures; 0 for none."""
     peers: Path | None = None
     """Folder with other quality networks, to be judged on the same comparisons."""
 
@@ -99,52 +108,94 @@ def _measure(options: Options, recognizer: Recognizer, faces: VerificationSet) -
     return figures | {
         "rates": rates,
         "curves": protocol.plot_rates(scores),
+        "search": comparisons.measure_identification(embeddings, faces.subjects),
+        "templates": comparisons.measure_templates(embeddings, faces.subjects),
+        "qmagface": comparisons.measure_qmagface(embeddings, faces.subjects),
         "magnitude": protocol.measure_magnitude(magnitude, ladder, recognizer.la, recognizer.ua),
         "ladder": protocol.measure_ladder(ladder, threshold),
         "rejection": protocol.measure_rejection(scores, qualities, replicates=options.replicates),
-        "quality": _fit_quality(options, recognizer, scores, magnitude, ladder),
+        "quality": _fit_quality(options, recognizer, faces, scores, embeddings, ladder),
+        "tail": _fit_tail(scores),
     }
+
+
+def _fit_tail(scores: PairScores) -> Figures:
+    try:
+        return asdict(fit_tail(scores))
+    except InputError as error:
+        return {"reason": str(error)}
 
 
 def _fit_quality(
     options: Options,
     recognizer: Recognizer,
+    faces: VerificationSet,
     scores: PairScores,
-    magnitude: NDArray[np.float64],
+    embeddings: NDArray[np.float32],
     ladder: protocol.LadderScores,
 ) -> Figures:
+    magnitude = np.linalg.norm(embeddings.astype(np.float64), axis=1)
+    comparisons = protocol.genuine_comparisons(scores, magnitude, ladder)
+    threshold = operate(scores, protocol.QUALITY_FMR).threshold
     try:
-        mapping = protocol.fit_mapping(scores, magnitude, ladder, la=recognizer.la, ua=recognizer.ua)
+        mapping = protocol.fit_mapping(comparisons, threshold, la=recognizer.la, ua=recognizer.ua)
+        described = _describe_quality(options, mapping, len(ladder.mate_magnitudes))
+        gates = _describe_gates(options, mapping, comparisons, threshold)
     except InputError as error:
         return {"reason": str(error)}
-    return _describe_quality(options, mapping, magnitude, len(ladder.mate_magnitudes))
+    return described | gates | _describe_fused(options, recognizer, faces, embeddings, threshold)
 
 
-def _describe_quality(
-    options: Options, mapping: QualityMapping, magnitude: NDArray[np.float64], ladder_faces: int
-) -> Figures:
+def _describe_quality(options: Options, mapping: QualityMapping, ladder_faces: int) -> Figures:
     origin = (
         f"quality = 100 x (1 - expected FNMR at FMR {protocol.QUALITY_FMR:g}, threshold {mapping.threshold:.4f}) of a "
         f"genuine comparison whose worse face has this magnitude; isotonic fit to {mapping.comparisons} comparisons: "
+        f"{_comparisons_of(options, ladder_faces)}; ends anchored at la (0) and ua (100)"
+    )
+    return mapping.to_dict(origin)
+
+
+def _comparisons_of(options: Options, ladder_faces: int) -> str:
+    return (
         f"all genuine pairs of {options.data_name}, and {ladder_faces} of its faces on every rung of the degradation "
-        "ladder against a clean picture of the same person; ends anchored at la (0) and ua (100)"
+        "ladder against a clean picture of the same person"
     )
-    gates = {
-        name: _describe_gate(options, mapping, magnitude, fnmr)
-        for name, fnmr in (("probe_gate", options.retry_fnmr), ("enroll_gate", options.enroll_fnmr))
-    }
-    return mapping.to_dict(origin) | gates
 
 
-def _describe_gate(options: Options, mapping: QualityMapping, magnitude: NDArray[np.float64], fnmr: float) -> Figures:
-    """Return the gate that keeps the *expected* rate of every face that passes, and so also the rate of all of them."""
-    minimum = mapping.quality_at_fnmr(fnmr)
-    below = float(np.mean(mapping(magnitude) < minimum))
+def _describe_gates(options: Options, mapping: QualityMapping, comparisons: Comparisons, threshold: float) -> Figures:
+    minima = tuple(mapping.quality_at_fnmr(fnmr) for fnmr in (options.retry_fnmr, options.enroll_fnmr))
+    judged = with_quality(comparisons, QualityScale(mapping.knots))
+    fits = measure_gates(judged, threshold, minima, replicates=options.replicates)
+    uses = ("whose faces both pass", "whose enrolled face passes, and whose probe passes the probe gate")
+    data = f"genuine pairs of {options.data_name} and damaged faces of it, each face once the enrolled one"
+    gates = [describe_gate(fit, protocol.QUALITY_FMR, use, data) for fit, use in zip(fits, uses, strict=True)]
+    return {"probe_gate": asdict(gates[0]), "enroll_gate": asdict(gates[1])}
+
+
+def _describe_fused(
+    options: Options,
+    recognizer: Recognizer,
+    faces: VerificationSet,
+    embeddings: NDArray[np.float32],
+    threshold: float,
+) -> Figures:
+    """Return the quality of fused pictures, or nothing where the set has too few people with six pictures."""
+    try:
+        tracks = simulate_tracks(recognizer.embed, faces, each=options.tracks) if options.tracks else None
+        if tracks is None:
+            return {"fused": [], "fused_origin": ""}
+        counts = range(2, FRAMES + 1)
+        found = [evidence(track[:count]) for count in counts for track in tracks.frames]
+        similarity = np.concatenate([fused_similarity(tracks, embeddings, count) for count in counts])
+        knots = fit_fused(found, similarity, threshold)
+    except InputError:
+        return {"fused": [], "fused_origin": ""}
     origin = (
-        f"by the quality map, no face that passes is expected to fail more often than {fnmr:g}; "
-        f"{100 * below:.1f} % of the clean faces of {options.data_name} lie below"
+        f"share recognised at FMR {protocol.QUALITY_FMR:g} of {len(tracks.person)} simulated tracks of "
+        f"{len(np.unique(tracks.person))} people of {options.data_name}, 2 to {FRAMES} frames each damaged by a random "
+        "step of the ladder, against one enrolled picture"
     )
-    return {"minimum": minimum, "fnmr": fnmr, "fmr": protocol.QUALITY_FMR, "origin": origin}
+    return {"fused": [list(knot) for knot in knots], "fused_origin": origin}
 
 
 def threshold_rows(figures: Figures) -> list[Figures]:
@@ -169,6 +220,15 @@ def threshold_rows(figures: Figures) -> list[Figures]:
     ]
 
 
+def tail_rows(figures: Figures) -> list[Figures]:
+    """Return the tail of the impostor scores as the manifest holds it, or nothing if none was fitted."""
+    model, data, tail = figures["model"], figures["data"], figures["tail"]
+    if "reason" in tail:
+        return []
+    origin = f"generalised Pareto fit above FMR {tail['share']:.2g} to all pairs of {data['name']}"
+    return [{"artifact": model["artifact"], "runtime": model["runtime"], **tail, "origin": origin}]
+
+
 def write_reports(figures: Figures, folder: Path) -> None:
     """Write ``evaluation.json``, ``report.html`` and the manifest's parts ``thresholds.json`` and ``quality.json``.
 
@@ -183,8 +243,8 @@ def write_reports(figures: Figures, folder: Path) -> None:
 
 
 def write_thresholds(figures: Figures, file: Path) -> None:
-    """Write the threshold rows as ``export/pack_bundle.py --thresholds`` takes them."""
-    _write_json(file, {"thresholds": threshold_rows(figures)})
+    """Write the threshold rows, and the tail, as ``export/pack_bundle.py --thresholds`` takes them."""
+    _write_json(file, {"thresholds": threshold_rows(figures), "tails": tail_rows(figures)})
 
 
 def write_quality(figures: Figures, file: Path) -> None:

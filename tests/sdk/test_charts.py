@@ -4,7 +4,7 @@ import math
 import re
 from xml.etree import ElementTree
 
-from qcface_train.evaluation.charts import HEIGHT, WIDTH, Axis, draw_lines
+from qcface_sdk.charts import HEIGHT, WIDTH, Axis, draw_lines
 
 
 def points(svg: str) -> list[list[tuple[float, float]]]:

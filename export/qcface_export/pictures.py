@@ -1,0 +1,112 @@
+"""Sets of aligned face crops: what calibration and proof run on."""
+
+from __future__ import annotations
+
+import hashlib
+import tarfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qcface_export.errors import CalibrationError
+from qcface_sdk.errors import QCFaceError
+from qcface_sdk.evaluation import KINDS, LEVELS, degrade
+from qcface_sdk.image import IMAGE_SUFFIXES, decode_image
+
+SIDE = 112
+"""Pixels: side of an aligned crop."""
+
+
+@dataclass(frozen=True, slots=True)
+class PictureSet:
+    """Aligned crops in memory, in a fixed order."""
+
+    names: tuple[str, ...]
+    """Name of each picture."""
+    crops: NDArray[np.uint8]
+    """(N, 112, 112, 3), BGR."""
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 over names and pixels, in order."""
+        digest = hashlib.sha256()
+        for name, crop in zip(self.names, self.crops, strict=True):
+            digest.update(f"{name}\n".encode())
+            digest.update(crop.tobytes())
+        return digest.hexdigest()
+
+
+def read_pictures(places: Sequence[Path], limit: int) -> PictureSet:
+    """Read the first `limit` aligned crops of folders and tar files.
+
+    Parameters
+    ----------
+    places : sequence of Path
+        Folders of pictures, searched below too in order of their names, or tar files, compressed or not.
+    limit : int
+        Number of pictures at most, divided evenly among the places.
+
+    Raises
+    ------
+    CalibrationError
+        If there is no picture, or one is broken or not 112 x 112.
+    """
+    names: list[str] = []
+    crops: list[NDArray[np.uint8]] = []
+    share = -(-limit // max(1, len(places)))
+    for place in places:
+        for name, data in islice(_pictures_of(place), min(share, limit - len(crops))):
+            crops.append(_decode(f"{place}: {name}", data))
+            names.append(name)
+    if not crops:
+        where = ", ".join(map(str, places)) or "no place"
+        raise CalibrationError(
+            f"no pictures found in {where}; give folders or tar files of aligned {SIDE} x {SIDE} face crops"
+        )
+    return PictureSet(tuple(names), np.stack(crops))
+
+
+def with_damage(pictures: PictureSet, every: int = 4) -> PictureSet:
+    """Add a damaged copy of each `every`-th picture, kinds and levels in turn.
+
+    A camera sends dark, noisy and covered faces too, and they drive other activations than clean ones do.
+    """
+    names, crops = list(pictures.names), list(pictures.crops)
+    for count, row in enumerate(range(0, len(pictures.crops), every)):
+        kind, level = KINDS[count % len(KINDS)], 1 + count // len(KINDS) % LEVELS
+        crops.append(degrade(pictures.crops[row], kind, level, seed=row))
+        names.append(f"{pictures.names[row]} {kind} {level}")
+    return PictureSet(tuple(names), np.stack(crops))
+
+
+def _pictures_of(place: Path) -> Iterator[tuple[str, bytes]]:
+    if place.is_dir():
+        for file in sorted(place.rglob("*")):
+            if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file():
+                yield file.relative_to(place).as_posix(), file.read_bytes()
+        return
+    try:
+        with tarfile.open(place, "r:*") as archive:
+            for member in archive:
+                stream = archive.extractfile(member) if Path(member.name).suffix.lower() in IMAGE_SUFFIXES else None
+                if stream is not None:
+                    yield member.name, stream.read()
+    except (tarfile.TarError, OSError, EOFError) as error:
+        raise CalibrationError(f"{place} is neither a folder nor a whole tar file ({error}); check the path") from error
+
+
+def _decode(name: str, data: bytes) -> NDArray[np.uint8]:
+    try:
+        crop = decode_image(data, name=name)
+    except QCFaceError as error:
+        raise CalibrationError(str(error)) from error
+    if crop.shape != (SIDE, SIDE, 3):
+        raise CalibrationError(
+            f"{name} must be an aligned crop of {SIDE} x {SIDE} pixels, got {crop.shape[1]} x {crop.shape[0]}; "
+            "crop faces with engine.align"
+        )
+    return crop

@@ -1,0 +1,224 @@
+"""From the pictures of one person to a verdict. Nothing here opens anything; whatever fails raises `StageError`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from enum import Enum, auto
+from typing import Any, Protocol
+
+import numpy as np
+
+from qcface_sdk.camera.access import AccessRule
+from qcface_sdk.camera.case import Case, Verdict
+from qcface_sdk.camera.frame import Frame
+from qcface_sdk.camera.liveness import LivenessCheck
+from qcface_sdk.camera.prequality import PreQuality
+from qcface_sdk.camera.rules import DoorRules
+from qcface_sdk.camera.stages import StageError, Stages
+from qcface_sdk.engine import FaceEngine
+from qcface_sdk.errors import DegenerateLandmarksError, UnknownSubjectError
+from qcface_sdk.events import Liveness
+from qcface_sdk.results import Candidate, Face, Identification, Outcome, Reason
+from qcface_sdk.template import Template
+
+DEFAULT_FMR = 1e-4
+"""Where the rules name no rate."""
+
+ADVICE = {
+    "too_small": "come closer",
+    "cut_off": "step into the middle of the picture",
+    "turned_away": "look into the camera",
+    "tilted": "hold your head straight",
+    "too_dark": "more light is needed",
+    "too_bright": "step out of the glare",
+    "low_contrast": "look into the camera",
+    "blurred": "hold still for a moment",
+    "low_quality": "look into the camera and hold still",
+    "no_credential": "present your badge",
+}
+
+
+class Fit(Enum):
+    """How a face fits what is known of the person it was tracked as."""
+
+    USED = auto()
+    """It is evidence now."""
+    UNUSABLE = auto()
+    """It says nothing, or does not fit: perhaps a bad picture."""
+    STRANGER = auto()
+    """It does not fit again: somebody else stands there."""
+
+
+class PeopleIndex(Protocol):
+    """What a door needs of a gallery; `Gallery` is one."""
+
+    def identify(self, probe: Template, **rate: Any) -> Identification:
+        """Search (1:N)."""
+
+    def get(self, subject: str) -> Sequence[Template]:
+        """Return a subject's templates, for comparing with a presented credential (1:1)."""
+
+
+class Decider:
+    """Gathers evidence in cases and decides on them. Used by the door's thread alone."""
+
+    def __init__(
+        self,
+        engine: FaceEngine,
+        gallery: PeopleIndex,
+        rules: DoorRules,
+        stages: Stages,
+        *,
+        door: str,
+        liveness: LivenessCheck | None = None,
+        access: AccessRule | None = None,
+    ) -> None:
+        self._engine, self._gallery, self._rules, self._stages = engine, gallery, rules, stages
+        self._door, self._liveness, self._access = door, liveness, access
+        self.rate: dict[str, float] = {"fpir": rules.fpir} if rules.fpir is not None else {}
+        # Also where searches go by FPIR: one comparison with a credential's owner is a matter of FMR.
+        self.one_to_one = rules.threshold if rules.threshold is not None else engine.threshold(rules.fmr or DEFAULT_FMR)
+        self.rate = self.rate or {"threshold": self.one_to_one}
+
+    def worth_embedding(self, case: Case, quality: PreQuality, time: float) -> bool:
+        """Return whether a picture can improve what is known of a person."""
+        rules = self._rules
+        if time - case.last_embedding < rules.between_embeddings:
+            return False
+        # The best pictures so far set the bar, but not so high that one lucky picture shuts out all others.
+        return case.fusion.count < rules.min_pictures or quality.score >= 0.7 * case.best_score
+
+    def embed(self, frame: Frame, cases: Sequence[Case]) -> list[Face | None]:
+        """Return the embedded faces of cases in one run; ``None`` where landmarks fix no face."""
+
+        def run() -> list[Face | None]:
+            faces = [case.face for case in cases]
+            try:
+                return list(self._engine.embed_faces(frame.image, faces))
+            except DegenerateLandmarksError:
+                return [self._embed_one(frame, face) for face in faces]
+
+        return self._stages.run("embed", run)
+
+    def _embed_one(self, frame: Frame, face: Face) -> Face | None:
+        try:
+            return self._engine.embed_faces(frame.image, [face])[0]
+        except DegenerateLandmarksError:
+            return None
+
+    def gather(self, case: Case, face: Face | None, quality: PreQuality, frame: Frame) -> Fit:
+        """Add an embedded face to a case; return how it fits."""
+        case.last_embedding = frame.time
+        case.embedded += 1
+        case.best_score = max(case.best_score, quality.score)
+        if face is None:
+            case.problems["turned_away"] += 1
+            return Fit.UNUSABLE
+        before = case.fusion.count
+        if self._stages.run("fuse", lambda: case.fusion.add(face, frame.wall.timestamp())):
+            case.strangers, case.track.rejoined = 0, False
+            return Fit.USED
+        case.name(None)
+        case.strangers += before > 0
+        return Fit.STRANGER if case.strangers >= (1 if case.track.rejoined else 2) else Fit.UNUSABLE
+
+    def same_person(self, a: Case, b: Case) -> bool:
+        """Return whether two tracks show one person, as far as one comparison can say."""
+        if not a.fusion.count or not b.fusion.count:
+            return False
+        return self._stages.run("fuse", lambda: a.fusion.template().similarity(b.fusion.template()) >= self.one_to_one)
+
+    def decide(self, case: Case, face: Face, frame: Frame, credential: str | None) -> Verdict | None:
+        """Return what the evidence says, ``None`` while it says nothing yet."""
+        if not case.fusion.count:
+            return None
+        rules, quality = self._rules, float(case.fusion.quality)
+        template = self._stages.run("fuse", case.fusion.template)
+        if credential is None:
+            found = self._stages.run("search", lambda: self._gallery.identify(template, **self.rate))
+        else:
+            found = self._stages.run("search", lambda: self._compare(template, credential))
+        best = found.candidates[0] if found.candidates else None
+        case.similarity = None if best is None else best.similarity
+        if found.contract is not None and found.contract != self._engine.contract:
+            raise StageError("search", "search failed: the gallery answered for another model")
+        recognised = found.decision is Outcome.ACCEPT and quality >= self._engine.retry_below
+        times = case.name(found.subject if recognised else None)
+        about = {
+            "similarity": case.similarity,
+            "threshold": found.threshold,
+            "fmr": self._fmr(credential),
+            "quality": quality,
+            "quality_reasons": ("grey_picture",) if case.grey else (),
+        }
+        if recognised and found.subject is not None:
+            if case.fusion.count < rules.min_pictures or times < rules.confirmations:
+                return None
+            return self._recognised(case, found.subject, face, frame, about)
+        return self._not_recognised(case, found, quality, about)
+
+    def _fmr(self, credential: str | None) -> float | None:
+        """Return the false-match rate that a decision rests on, where it rests on one."""
+        rules = self._rules
+        if rules.threshold is not None or (rules.fpir is not None and credential is None):
+            return None
+        return rules.fmr or DEFAULT_FMR
+
+    def _recognised(self, case: Case, subject: str, face: Face, frame: Frame, about: dict[str, Any]) -> Verdict | None:
+        liveness = self._check_liveness(case, face, frame)
+        if liveness is None:
+            return None
+        if liveness is Liveness.SPOOF:
+            return Verdict(Outcome.REJECT, ("presentation_attack",), subject=subject, liveness=liveness, **about)
+        if self._access is not None:
+            access, now = self._access, datetime.now(timezone.utc)
+            refusal = self._stages.run("access", lambda: access.permits(subject, self._door, now))
+            if refusal is not None:
+                return Verdict(Outcome.REJECT, (str(refusal),), subject=subject, liveness=liveness, **about)
+        return Verdict(Outcome.ACCEPT, subject=subject, liveness=liveness, **about)
+
+    def _not_recognised(
+        self, case: Case, found: Identification, quality: float, about: dict[str, Any]
+    ) -> Verdict | None:
+        rules, last = self._rules, case.embedded >= self._rules.max_pictures
+        if quality < self._engine.retry_below:
+            case.problems["low_quality"] += 1
+            return Verdict(Outcome.RETRY, ("low_quality",), ADVICE["low_quality"], **about) if last else None
+        sure = case.fusion.count >= rules.min_pictures and case.fusion.enough(rules.enough_fnmr)
+        if found.decision is Outcome.ACCEPT or not (sure or last):
+            return None
+        reasons = found.reason.names() or ("below_threshold",)
+        if found.decision is Outcome.RETRY:
+            return Verdict(Outcome.RETRY, reasons, ADVICE["low_quality"], **about)
+        return Verdict(Outcome.REJECT, reasons, **about)
+
+    def _check_liveness(self, case: Case, face: Face, frame: Frame) -> Liveness | None:
+        check = self._liveness
+        if check is None:
+            return Liveness.NOT_CHECKED
+        score = self._stages.run("liveness", lambda: float(check.score(frame.image, face)))
+        if not (math.isfinite(score) and 0 <= score <= 1):
+            raise StageError("liveness", f"liveness failed: {check.name} gave {score!r}, not a number in 0..1")
+        case.live_scores.append(score)
+        if len(case.live_scores) < self._rules.liveness_pictures:
+            return None
+        return Liveness.LIVE if float(np.mean(case.live_scores)) >= check.threshold else Liveness.SPOOF
+
+    def _compare(self, template: Template, credential: str) -> Identification:
+        """Compare with one subject, in the form of a search."""
+        contract = self._engine.contract
+        try:
+            enrolled = self._gallery.get(credential)
+        except UnknownSubjectError:
+            return Identification((), self.one_to_one, Outcome.REJECT, Reason.EMPTY_GALLERY, contract)
+        similarity = max((template.similarity(known) for known in enrolled), default=-1.0)
+        accepted = similarity >= self.one_to_one
+        return Identification(
+            (Candidate(credential, similarity),),
+            self.one_to_one,
+            Outcome.ACCEPT if accepted else Outcome.REJECT,
+            Reason.NONE if accepted else Reason.BELOW_THRESHOLD,
+            contract,
+        )

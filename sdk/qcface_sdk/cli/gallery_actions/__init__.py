@@ -1,0 +1,1 @@
+"""The actions of `qcface gallery`, grouped by what they do."""

@@ -1,0 +1,140 @@
+"""Actions that look into a gallery: list, show, audit, stats, check."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from qcface_sdk.cli.exit_codes import ExitCode
+from qcface_sdk.cli.galleries import open_existing
+from qcface_sdk.cli.gallery_actions.action import Action, add_gallery, add_subject, when
+from qcface_sdk.cli.options import positive_int
+from qcface_sdk.cli.printing import number_or_dash, plural, print_json, print_table
+
+
+def _list(args: argparse.Namespace) -> ExitCode:
+    with open_existing(args.gallery, key=args.key) as gallery:
+        contract = gallery.contract
+        people = gallery.people()
+    if args.json:
+        print_json({"gallery": str(args.gallery), "contract": contract, "subjects": [p.to_dict() for p in people]})
+        return ExitCode.OK
+    rows = [(p.subject, str(p.templates), when(p.created), when(p.expires), p.origin) for p in people]
+    print_table(("subject", "templates", "enrolled", "expires", "origin"), rows, right=(1,))
+    print(f"{plural(len(rows), 'subject')}, contract {contract or 'none yet'}")
+    return ExitCode.OK
+
+
+def _add_show(parser: argparse.ArgumentParser) -> None:
+    add_gallery(parser)
+    add_subject(parser)
+    parser.add_argument("--vectors", action="store_true", help="include the templates' numbers (biometric data)")
+    parser.add_argument("--crops", action="store_true", help="include the kept pictures (biometric data)")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="write the report as JSON into a new file")
+
+
+def _show(args: argparse.Namespace) -> ExitCode:
+    # Opened to write: a report is noted in the audit log.
+    with open_existing(args.gallery, key=args.key, read_only=False) as gallery:
+        report = gallery.report(args.subject, vectors=args.vectors, crops=args.crops)
+    document = report.to_dict()
+    if args.output is not None:
+        with args.output.open("x", encoding="utf-8") as file:
+            json.dump(document, file, indent=2)
+    if args.json:
+        print_json(document)
+        return ExitCode.OK
+    print(f"{report.subject}: enrolled {when(report.created)}, origin {report.origin}, expires {when(report.expires)}")
+    print(f"consent: {report.consent or 'none noted'} ({when(report.consented)})")
+    rows = [
+        (t["uid"], when(t["created"]), str(t["pictures"]), number_or_dash(t["quality"], 0), str(t["kept_crops"]))
+        for t in report.templates
+    ]
+    print_table(("template", "created", "pictures", "quality", "kept crops"), rows, right=(2, 3, 4))
+    return ExitCode.OK
+
+
+def _add_audit(parser: argparse.ArgumentParser) -> None:
+    add_gallery(parser)
+    parser.add_argument("--subject", metavar="SUBJECT", help="only this person's lines")
+    parser.add_argument("--last", type=positive_int, default=50, metavar="N", help="lines (default: %(default)s)")
+
+
+def _audit(args: argparse.Namespace) -> ExitCode:
+    with open_existing(args.gallery, key=args.key) as gallery:
+        entries = gallery.audit(args.subject, last=args.last)
+    if args.json:
+        print_json({"gallery": str(args.gallery), "entries": [entry.to_dict() for entry in entries]})
+        return ExitCode.OK
+    rows = [(when(e.at), e.action, e.subject or "-", json.dumps(e.detail, sort_keys=True)) for e in entries]
+    print_table(("time", "action", "subject", "detail"), rows)
+    return ExitCode.OK
+
+
+def _stats(args: argparse.Namespace) -> ExitCode:
+    with open_existing(args.gallery, key=args.key) as gallery:
+        figures = gallery.statistics().to_dict()
+    if args.json:
+        print_json({"path": str(args.gallery), **figures})
+    else:
+        figures["created"] = when(figures["created"])
+        print_table(("figure", "value"), [(name.replace("_", " "), str(value)) for name, value in figures.items()])
+    return ExitCode.OK
+
+
+def _check(args: argparse.Namespace) -> ExitCode:
+    with open_existing(args.gallery, key=args.key) as gallery:
+        count = gallery.check()
+    if args.json:
+        print_json({"gallery": str(args.gallery), "templates": count, "whole": True})
+    else:
+        print(f"{args.gallery} is whole: {plural(count, 'template')} unsealed, every page and index in order")
+    return ExitCode.OK
+
+
+ACTIONS = (
+    Action(
+        "list",
+        "who is enrolled",
+        "List the people of a gallery.",
+        "  qcface gallery list staff.db\n  qcface gallery list staff.db --json | jq -r '.subjects[].subject'\n",
+        add_gallery,
+        _list,
+    ),
+    Action(
+        "show",
+        "all that is held about one person",
+        "Print all that is held about one person, to answer the person's own request. It is noted in the audit log.\n"
+        "--json and --output have the audit lines too; biometric data only with --vectors and --crops.",
+        "  qcface gallery show staff.db ann-lee\n"
+        "  qcface gallery show staff.db ann-lee --vectors --crops --output ann-lee.json\n",
+        _add_show,
+        _show,
+    ),
+    Action(
+        "audit",
+        "what was done, when",
+        "Print the audit log: enrolments, removals, reports, exports, keys, backups. It never holds biometric data.",
+        "  qcface gallery audit staff.db --last 20\n  qcface gallery audit staff.db --subject ann-lee --json\n",
+        _add_audit,
+        _audit,
+    ),
+    Action(
+        "stats",
+        "figures of the gallery",
+        "Print how many people and templates there are, and what they take on disk and in memory.",
+        "  qcface gallery stats staff.db\n",
+        add_gallery,
+        _stats,
+    ),
+    Action(
+        "check",
+        "is every template whole?",
+        "Read the whole file, check its pages and indices, and unseal every template. Small galleries are checked "
+        "like that\nwhenever they are opened.",
+        "  qcface gallery check staff.db\n",
+        add_gallery,
+        _check,
+    ),
+)
