@@ -54,7 +54,7 @@ def _inputs_for_reid(inputs: Tensor) -> Tensor:
     places = torch.stack([columns, rows, torch.ones_like(rows)], dim=-1) @ matrix.T  # (128, 128, 2), pixels of the crop
     grid = (places * (2 / (SIDE - 1)) - 1).expand(len(inputs), -1, -1, -1)
     pixels = inputs * 127.5 + 127.5
-    return F.grid_sample(pixels, grid, mode="bilinear", padding_mode="zeros", align_corners=True).flip(1)
+    return F.grid_sample(pixels, grid, mode="bilinear", padding_mode="zeros", align_corners=True).round().flip(1)
 
 
 @dataclass(frozen=True, slots=True)
