@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("onnx")
 
-from documents import Document, check_script, run_python  # noqa: E402
+from documents import Document, check_script, run_python
 
 NAMES = ["train/EVALUATION.md", "train/ABLATION.md"]
 
