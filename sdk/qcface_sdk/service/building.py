@@ -41,7 +41,8 @@ def make_engine(config: EngineConfig) -> FaceEngine:
 
 def open_gallery(config: GalleryConfig, engine: FaceEngine) -> Gallery:
     """Open a gallery for an engine."""
-    return Gallery.open(config.path, contract=engine.contract)
+    key = None if config.key is None else config.key.file or f"env:{config.key.env}"
+    return Gallery.open(config.path, engine=engine, key=key)
 
 
 def mqtt_options(config: MqttConfig) -> MqttOptions:

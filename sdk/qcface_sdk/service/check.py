@@ -25,7 +25,7 @@ def check_parts(config: ServiceConfig) -> Iterator[str]:
     with make_engine(config.engine) as engine:
         yield f"model {engine!r}"
         for name, gallery in config.gallery.items():
-            if gallery.key is not None:
+            if gallery.key is not None and gallery.path.exists():
                 gallery.key.read()
             known = "is there" if gallery.path.exists() else "will be made"
             if not gallery.path.parent.is_dir():

@@ -82,7 +82,7 @@ class GalleryConfig:
     path: Path
     """The gallery's file; made if absent."""
     key: Secret | None = None
-    """Where its master key is; default: what `Gallery.open` takes by itself."""
+    """Where its master key is; absent: the environment variable ``QCFACE_GALLERY_KEY``, else the file ``PATH.key``."""
 
 
 @dataclass(frozen=True, slots=True)
