@@ -12,6 +12,7 @@ from qcface_sdk.actuators.gpio import GpioActuator
 from qcface_sdk.actuators.mqtt import MqttActuator
 from qcface_sdk.actuators.osdp import OsdpActuator
 from qcface_sdk.camera import AccessRule, AllOf, AllowList, Door, MiniFasNet, Snapshots, WeeklySchedule
+from qcface_sdk.camera.decider import DEFAULT_FMR
 from qcface_sdk.engine import FaceEngine
 from qcface_sdk.errors import ConfigError
 from qcface_sdk.events import EventSink
@@ -43,6 +44,15 @@ def open_gallery(config: GalleryConfig, engine: FaceEngine) -> Gallery:
     """Open a gallery for an engine."""
     key = None if config.key is None else config.key.file or f"env:{config.key.env}"
     return Gallery.open(config.path, engine=engine, key=key)
+
+
+def check_rules(config: DoorConfig, engine: FaceEngine) -> None:
+    """Raise `ThresholdUnavailableError` if the model's measurements do not support the door's rate."""
+    rules = config.rules
+    if rules.fpir is not None:
+        engine.search_threshold(rules.fpir, 1)
+    elif rules.threshold is None:
+        engine.threshold(rules.fmr or DEFAULT_FMR)
 
 
 def mqtt_options(config: MqttConfig) -> MqttOptions:
