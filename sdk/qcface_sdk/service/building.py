@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from qcface_sdk.actuators import Actuator
 from qcface_sdk.actuators.gpio import GpioActuator
@@ -124,7 +123,7 @@ def make_access(config: AccessConfig) -> AccessRule | None:
     if config.allow is not None:
         rules.append(AllowList(frozenset(config.allow)))
     if config.hours:
-        zone = ZoneInfo(config.zone)
+        zone = config.tzinfo()
         hours = [{DAYS.index(day): (one.begin, one.end) for day in one.days} for one in config.hours]
         rules.append(AnyOf(tuple(WeeklySchedule(week, zone) for week in hours)))
     return AllOf(tuple(rules)) if rules else None
