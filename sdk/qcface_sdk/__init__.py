@@ -20,6 +20,7 @@ Conventions, the same everywhere:
 from qcface_sdk.alignment import align
 from qcface_sdk.bundle import Bundle
 from qcface_sdk.calibration import Calibration
+from qcface_sdk.decision import Decision
 from qcface_sdk.engine import FaceEngine
 from qcface_sdk.errors import (
     ActuatorError,
@@ -71,6 +72,7 @@ from qcface_sdk.fusion import Fusion
 from qcface_sdk.gallery import Gallery
 from qcface_sdk.geometry import REFERENCE_POINTS
 from qcface_sdk.image import decode_image, read_image
+from qcface_sdk.quality import QualityReport, Reading, Status
 from qcface_sdk.recognizability import recognizability
 from qcface_sdk.results import Candidate, Face, Identification, Match, Outcome, Reason
 from qcface_sdk.search import SearchThreshold
@@ -91,6 +93,7 @@ __all__ = [
     "CommandExpiredError",
     "ConfigError",
     "ContractMismatchError",
+    "Decision",
     "DegenerateLandmarksError",
     "DeliveryError",
     "DeviceLostError",
@@ -126,11 +129,14 @@ __all__ = [
     "OptionError",
     "Outcome",
     "QCFaceError",
+    "QualityReport",
+    "Reading",
     "Reason",
     "SearchThreshold",
     "ServiceError",
     "ShapeError",
     "SignatureError",
+    "Status",
     "Template",
     "TemplateFormatError",
     "ThresholdUnavailableError",
