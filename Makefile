@@ -28,6 +28,10 @@ lint: $(TEST_ENV)/.ready
 	$(TEST_ENV)/bin/mypy
 	$(IN_TEST_ENV) stubtest qcface_sdk._native.align qcface_sdk._native.detect qcface_sdk._native.match
 
+# Long, and not part of the tests: 100,000 frames of a door whose camera breaks 50 times.
+soak: $(TEST_ENV)/.ready
+	$(TEST_ENV)/bin/python soak/door.py
+
 SOURCES = pyproject.toml .ci/constraints.txt $(wildcard native/* native/*/*)
 
 $(DEMO_ENV)/.ready: $(SOURCES) $(shell find sdk -type f -not -name '*.pyc')
