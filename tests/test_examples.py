@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -95,3 +96,26 @@ def test_webhook_receiver_takes_signed_events_only(tmp_path: Path) -> None:
 def test_mqtt_door_controller_compiles() -> None:
     # It is run, with commands good and bad, by tests/sdk/actuators/test_mqtt.py, where there is a broker.
     compile((REPOSITORY / "examples" / "10_mqtt_door_controller.py").read_text(), "controller", "exec")
+
+
+def test_door_clip_and_configuration_admit_the_person(tmp_path: Path) -> None:
+    pytest.importorskip("skimage", reason="it carries the portrait")
+    done = run("12_door_clip.py", ".", folder=tmp_path)
+    assert "enrolled eileen-collins" in done.stdout, done.stderr
+    (tmp_path / "door.toml").write_text((REPOSITORY / "examples" / "door.toml").read_text())
+    command = [sys.executable, "-m", "qcface_sdk.cli", "run", "--config", "door.toml"]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert ran.returncode == 0, ran.stderr
+    events = [json.loads(line) for line in (tmp_path / "door_state" / "events.jsonl").read_text().splitlines()]
+    assert [event["subject"] for event in events if event["outcome"] == "accept"] == ["eileen-collins"]
+
+
+def test_door_configuration_runs_from_a_fresh_checkout(tmp_path: Path) -> None:
+    for name in ("door.toml", "corridor.mp4"):
+        (tmp_path / name).write_bytes((REPOSITORY / "examples" / name).read_bytes())
+    command = [sys.executable, "-m", "qcface_sdk.cli", "run", "--config", "door.toml"]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert ran.returncode == 0, ran.stderr
+    events = [json.loads(line) for line in (tmp_path / "door_state" / "events.jsonl").read_text().splitlines()]
+    assert "accept" not in [event["outcome"] for event in events], "nobody is enrolled"
+    assert "reject" in [event["outcome"] for event in events]

@@ -71,6 +71,7 @@ from qcface_sdk.fusion import Fusion
 from qcface_sdk.gallery import Gallery
 from qcface_sdk.geometry import REFERENCE_POINTS
 from qcface_sdk.image import decode_image, read_image
+from qcface_sdk.quality import QualityReport, Reading, Status
 from qcface_sdk.recognizability import recognizability
 from qcface_sdk.results import Candidate, Face, Identification, Match, Outcome, Reason
 from qcface_sdk.search import SearchThreshold
@@ -126,11 +127,14 @@ __all__ = [
     "OptionError",
     "Outcome",
     "QCFaceError",
+    "QualityReport",
+    "Reading",
     "Reason",
     "SearchThreshold",
     "ServiceError",
     "ShapeError",
     "SignatureError",
+    "Status",
     "Template",
     "TemplateFormatError",
     "ThresholdUnavailableError",

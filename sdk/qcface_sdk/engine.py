@@ -32,6 +32,7 @@ from qcface_sdk.errors import InputError, ModelNotFoundError, ThresholdUnavailab
 from qcface_sdk.fusion import CAPACITY, Fusion, fuse
 from qcface_sdk.manifest import Artifact
 from qcface_sdk.matching import check_same_contract, compare_faces
+from qcface_sdk.quality import QualityReport, assess_faces
 from qcface_sdk.recognizability import recognizability
 from qcface_sdk.results import Face, Match
 from qcface_sdk.runtime import ModelHints, open_runner
@@ -283,6 +284,28 @@ class FaceEngine(Calibrated):
     def align(self, image: Any, kps: Any) -> NDArray[np.uint8]:
         """Warp faces onto the reference points; see `qcface_sdk.alignment.align`. Thread-safe."""
         return align(image, kps)
+
+    def assess(self, image: Any, face: Face) -> QualityReport:
+        """Say what is wrong with the picture of a face, and what a person can change. Thread-safe.
+
+        Parameters
+        ----------
+        image : ndarray of uint8, shape (H, W, 3)
+            BGR, the picture in which `face` was found.
+        face : Face
+            From `get` or `detect`.
+
+        Returns
+        -------
+        QualityReport
+            Quality, readings, reasons and advice, see `qcface_sdk.quality`.
+
+        Raises
+        ------
+        ShapeError, ImageSizeError
+            If `image` is not such an array.
+        """
+        return assess_faces(check_image(image), [face])[0]
 
     def embed(self, crops: Any) -> NDArray[np.float32]:
         """Embed aligned faces. Thread-safe.

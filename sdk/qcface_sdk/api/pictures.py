@@ -64,10 +64,11 @@ def face_values(request: Request, picture: NDArray[np.uint8], face: Face) -> dic
     """Return a face as plain values, with what its quality is enough for and what to change."""
     engine = state_of(request).engine
     quality = face.quality if face.quality is not None else 0.0
+    report = engine.assess(picture, face)
     return {
         **face.to_dict(),
         "enough_to_enroll": quality >= engine.enroll_below,
         "enough_to_identify": quality >= engine.retry_below,
-        "reasons": [],
-        "advice": [],
+        "reasons": list(report.reasons),
+        "advice": list(report.advice),
     }

@@ -27,6 +27,7 @@ from qcface_sdk.cli import (
     keys,
     models,
     quality,
+    run,
     serve,
     verify,
 )
@@ -50,6 +51,7 @@ COMMANDS: tuple[Command, ...] = (
     identify.COMMAND,
     gallery.COMMAND,
     embed.COMMAND,
+    run.COMMAND,
     serve.COMMAND,
     keys.COMMAND,
     models.COMMAND,

@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> ExitCode:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    with open_engine(args) as engine, Gallery.open(args.gallery, contract=engine.contract) as gallery:
+    with open_engine(args) as engine, Gallery.open(args.gallery, engine=engine) as gallery:
         server = ApiServer(ApiState(engine, gallery), settings)
         server.start()
         print(f"serving {args.gallery} at {server.url} (Ctrl-C stops)", flush=True)

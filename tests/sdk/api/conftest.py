@@ -44,7 +44,7 @@ def keys(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def gallery(tmp_path: Path, engine: FaceEngine) -> Iterator[Gallery]:
-    with Gallery.open(tmp_path / "people.db", contract=engine.contract) as opened:
+    with Gallery.open(tmp_path / "people.db", engine=engine) as opened:
         yield opened
 
 

@@ -27,6 +27,7 @@ VERBS = (
     "identify",
     "gallery",
     "embed",
+    "run",
     "serve",
     "keys",
     "models",

@@ -45,12 +45,17 @@ def identify(
     key: Reader,
     image: Annotated[UploadFile, File()],
     fmr: Fmr = 1e-4,
+    fpir: Annotated[
+        float | None, Form(gt=0, lt=1, description="Share of strangers accepted in a search; takes the place of fmr")
+    ] = None,
     top: Annotated[int, Form(ge=1, le=50)] = 3,
 ) -> dict[str, Any]:
-    """Search the gallery for the largest face of a picture (1:N)."""
+    """Search the gallery for the largest face of a picture (1:N).
+
+    The threshold is that of one comparison at `fmr`, or, with `fpir`, corrected for the size of the gallery.
+    """
     state = state_of(request)
-    threshold = state.engine.threshold(fmr)
     picture, found = read_faces(request, image, "image")
     face = found[0] if found else None
-    result = state.gallery.identify(face, threshold=threshold, k=top, retry_below=state.engine.retry_below)
+    result = state.gallery.identify(face, k=top, fmr=fmr if fpir is None else None, fpir=fpir)
     return {**result.to_dict(), "face": None if face is None else face_values(request, picture, face)}
