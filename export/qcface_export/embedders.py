@@ -16,6 +16,10 @@ from qcface_export.errors import ExportError
 from qcface_export.files import write_whole
 from qcface_sdk.manifest import InputContract
 from qcface_sdk.runtime import open_runner, resolve_backend
+from qcface_train.evaluation.recognizer import Recognizer
+
+# Crops whose embeddings are written together: some seconds of work, which is what a stopped run loses.
+_KEPT_AT_ONCE = 512
 
 
 class FileEmbedder:
@@ -77,31 +81,46 @@ class FileEmbedder:
         self._runner.close()
 
 
-class KeptEmbedder:
-    """An embedder that keeps its results in a folder, so that a release that was stopped goes on where it was.
+class KeptRecognizer(Recognizer):
+    """A recogniser that keeps its results in a folder, so that a release that was stopped goes on where it was.
 
     A result is found again by the hashes of file and pictures and by the backend's name; a damaged one is made anew.
+
+    Parameters
+    ----------
+    path : Path
+        ONNX file.
+    folder : Path
+        Where the results go.
+    artifact : str
+        Id of the file in the bundle.
+    backend : str
+        Runtime.
     """
 
-    def __init__(self, embedder: FileEmbedder, folder: Path) -> None:
-        self._embedder, self._folder = embedder, folder
+    def __init__(self, path: Path, folder: Path, artifact: str, backend: str) -> None:
+        super().__init__(path, backend=backend)
+        self.artifact = artifact
+        self._folder = folder
 
-    def __call__(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return raw embeddings (N, D)."""
+    def embed(self, crops: NDArray[np.uint8], title: str = "") -> NDArray[np.float32]:
+        """Return raw embeddings (N, D); `title` shows a progress bar."""
+        title = title and f"{self.artifact} on {self.runtime}: {title}"
+        starts = range(0, len(crops), _KEPT_AT_ONCE)
+        bar = tqdm(starts, desc=title, disable=not title, leave=False, mininterval=2)
+        return np.concatenate([self._embed_part(crops[start : start + _KEPT_AT_ONCE]) for start in bar])
+
+    def _embed_part(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         pictures = hashlib.sha256(np.ascontiguousarray(crops).data).hexdigest()[:16]
-        path = self._folder / f"{self._embedder.sha256[:16]}-{self._embedder.runtime}-{pictures}.npy"
+        path = self._folder / f"{self.sha256[:16]}-{self.runtime}-{pictures}.npy"
         kept = _load(path)
         if kept is not None and len(kept) == len(crops):
             return kept
-        embeddings = self._embedder(crops)
+        embeddings = super().embed(crops)
         content = io.BytesIO()
         np.save(content, embeddings, allow_pickle=False)
         write_whole(path, content.getvalue())
         return embeddings
-
-    def close(self) -> None:
-        """Free the network."""
-        self._embedder.close()
 
 
 def _load(path: Path) -> NDArray[np.float32] | None:
