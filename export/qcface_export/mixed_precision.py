@@ -133,7 +133,7 @@ def search_layers(
     else:
         raise GateError(
             f"{most} layers in float ({', '.join(chosen)}) still leave {figure} at {100 * strain:.0f} % of its "
-            "limit; fine-tune with quantisation (export/qat.py) or ship FP32"
+            "limit; raise --most-in-float or ship FP32"
         )
     kept = _prune(chosen, chosen[len(start) : -1], judge, room)
     return Search(tuple(kept), before, tuple(_steps(kept, start, shares, judge)))

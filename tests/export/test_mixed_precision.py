@@ -74,7 +74,7 @@ def test_search_puts_back_what_the_later_layers_made_needless(small_table: Calib
 
 
 def test_search_that_does_not_succeed_says_how_near_it_came(small_table: CalibrationTable) -> None:
-    with pytest.raises(GateError, match=r"2 layers in float .* still leave .* % of its limit; fine-tune"):
+    with pytest.raises(GateError, match=r"2 layers in float .* still leave .* % of its limit; raise"):
         search(Files(dict.fromkeys(LAYERS, 0.05)), small_table, most=2)
 
 
