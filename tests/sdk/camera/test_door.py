@@ -109,6 +109,14 @@ class TestDecisions:
         assert {outcome for outcome, *_ in scene.decisions()} == {"retry"}
         assert scene.decisions()[0][2] == ("low_quality",)
 
+    def test_a_retry_for_quality_and_a_reject_say_what_is_wrong_with_the_picture(self) -> None:
+        for person, outcome in ((Person(1, magnitude=5.0, end=4), Outcome.RETRY), (Person(7, end=4), Outcome.REJECT)):
+            scene = Scene([person])
+            scene.source.images = [(image // 8 + 8).astype(np.uint8) for image in scene.source.images]
+            event = scene.play()[0]
+            assert event.outcome is outcome
+            assert "low_contrast" in event.quality_reasons
+
     def test_approaching_person_is_accepted_soon_after_reaching_the_size(self) -> None:
         scene = Scene([Person(1, size=30, grows_to=120, end=4)])
         scene.play()
@@ -324,6 +332,7 @@ class Raises:
 
 
 STAGES = ["tamper", "track", "choose", "embed", "fuse", "search", "liveness", "access", "snapshot", "emit"]
+"""All but "explain", which no accept passes through; it has a test of its own."""
 
 
 class TestFailClosed:
@@ -373,6 +382,12 @@ class TestFailClosed:
         assert "topsecret" not in str([event.to_dict() for event in events])
         assert scene.door.status.faults.keys() == {stage}
         assert scene.door.state == "fault"
+
+    def test_a_reject_that_cannot_be_explained_is_a_fault(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("qcface_sdk.camera.decider.assess_faces", boom)
+        scene = Scene([Person(7)])
+        assert [event.reasons for event in scene.play() if event.kind is EventKind.FAULT] == [("explain_failed",)]
+        assert scene.relay.commands == []
 
     @pytest.mark.parametrize("stage", ["search", "liveness", "access", "embed"])
     def test_a_stage_that_takes_too_long_never_opens(self, stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -604,7 +619,7 @@ class TestUse:
         ]
         event = scene.play()[0]
         assert event.outcome is Outcome.ACCEPT
-        assert event.quality_reasons == ("grey_picture",)
+        assert event.quality_reasons == ("grey",)
 
     def test_time_of_events_is_utc_now(self) -> None:
         scene = Scene([Person(1)])
