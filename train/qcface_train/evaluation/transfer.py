@@ -134,7 +134,7 @@ def check_conditioned(known: Half, other: Half, parts: int = 3) -> dict[str, Any
 
 
 def _pair_bins(half: Half, edges: NDArray[np.float64], pairs: NDArray[Any]) -> NDArray[np.int64]:
-    return np.digitize(half.magnitude[pairs].min(axis=1), edges)
+    return np.asarray(np.digitize(half.magnitude[pairs].min(axis=1), edges), np.int64)
 
 
 def _bin_threshold(half: Half, edges: NDArray[np.float64], part: int) -> float:
