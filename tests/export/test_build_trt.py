@@ -16,9 +16,12 @@ import onnx
 import pytest
 
 from fake_tensorrt import fake_environment
+from qcface_export.calibration import calibrate
+from qcface_export.emit import emit_openvino_int8, emit_trt
+from qcface_export.pictures import PictureSet
 from qcface_export.proof import ProofPictures
 from qcface_export.shippable_pictures import shippable_pictures
-from qcface_export.tensorrt import typed_files
+from qcface_export.tensorrt import Request, typed_files
 from qcface_sdk import selection
 from qcface_sdk.bundle import Bundle
 from qcface_sdk.engine import FaceEngine
@@ -288,3 +291,21 @@ def test_the_shippable_pictures_are_48_different_crops(engine: FaceEngine) -> No
     assert pictures.sha256 == shippable_pictures(engine).sha256
     sizes = np.linalg.norm(engine.embed(pictures.crops), axis=1)
     assert (engine.quality(sizes) > engine.retry_below).all()
+
+
+@pytest.mark.parametrize("precision", ["int8-fp32", "openvino"])
+def test_an_int8_file_is_taken_if_tensorrt_reads_it_and_else_its_layers_in_float(
+    precision: str, engine: FaceEngine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, rng: np.random.Generator
+) -> None:
+    master = engine.bundle.read(engine.bundle.artifact("onnxruntime", "fp32").file)
+    crops = rng.integers(0, 256, (2, 112, 112, 3), dtype=np.uint8)
+    table = calibrate(master, PictureSet(("a", "b"), crops))
+    layers = [node.name for node in onnx.load_from_string(master).graph.node if node.op_type == "Conv"][3:5]
+    if precision == "openvino":
+        shipped = emit_openvino_int8(master, table, nodes_in_float=layers)
+    else:
+        shipped = emit_trt(master, table, precision, nodes_in_float=layers)
+    monkeypatch.setattr(typed_files, "_shipped_int8", lambda request: shipped)
+    request = Request(engine.bundle, tmp_path)
+    assert (typed_files._shipped_twin(request) is not None) == (precision == "int8-fp32")
+    assert typed_files._shipped_in_float(request) == tuple(layers)

@@ -11,7 +11,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
+from onnx import numpy_helper
 
 from qcface_export.calibration import calibrate
 from qcface_export.calibration_table import CalibrationTable
@@ -32,6 +34,7 @@ QUANTISED = ("int8", "fp8")
 TWIN = "int8-fp32"
 _CALIBRATION_PICTURES = 400
 _SEARCH_PICTURES = 48
+_LAYERS = ("Conv", "Gemm", "MatMul")
 _WITHOUT_PEOPLE = ("cosine", "norm", "ladder", "magnitude_spread")
 
 
@@ -70,12 +73,12 @@ def make_typed_files(request: Request) -> TypedFiles:
             {"int8": with_half_floats(twin, "fp16"), TWIN: twin, **floats}, None, (), _prove_twin(request, twin)
         )
     table = _table(request)
-    in_float, report = request.excluded, None
+    in_float, report = request.excluded or _shipped_in_float(request), None
     if "int8" in request.precisions:
         report = _prove_twin(request, _emit(request, table, TWIN, in_float))
         if not report.passed and request.search:
             request.say(f"INT8 does not keep its limits ({report.failures[0]}); looking for layers to keep in float")
-            in_float = _search(request, table)
+            in_float = _search(request, table, in_float)
             report = _prove_twin(request, _emit(request, table, TWIN, in_float))
     names = [name for name in request.precisions if name in QUANTISED]
     names += [TWIN] if "int8" in names else []
@@ -105,11 +108,33 @@ def proof_limits(request: Request) -> Mapping[str, Limit]:
     return {name: limit for name, limit in limits.items() if name.startswith(_WITHOUT_PEOPLE)}
 
 
-def _shipped_twin(request: Request) -> bytes | None:
-    """Return the bundle's INT8 file with an FP32 float part, which OpenVINO runs and TensorRT can be given."""
+def _shipped_int8(request: Request) -> bytes | None:
+    """Return the bundle's INT8 file for OpenVINO, if its proof was passed: it has TensorRT's placement."""
     artifacts = [a for a in request.bundle.manifest.artifacts if a.precision == "int8" and "openvino" in a.runtimes]
     proved = {(proof.artifact, proof.runtime) for proof in request.bundle.manifest.proofs if proof.passed}
     return next((request.bundle.read(a.file) for a in artifacts if (a.id, "openvino") in proved), None)
+
+
+def _shipped_twin(request: Request) -> bytes | None:
+    """Return the bundle's INT8 file if TensorRT can be given it: signed, with zero points of 0."""
+    shipped = _shipped_int8(request)
+    if shipped is None:
+        return None
+    graph = onnx.load_from_string(shipped).graph
+    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    zeros = [constants[node.input[2]] for node in graph.node if node.op_type == "QuantizeLinear"]
+    return shipped if all(zero.dtype == np.int8 and not zero.any() for zero in zeros) else None
+
+
+def _shipped_in_float(request: Request) -> tuple[str, ...]:
+    """Return the layers that the bundle's INT8 file keeps in float; they were found with far more pictures."""
+    shipped = _shipped_int8(request)
+    if shipped is None:
+        return ()
+    nodes = onnx.load_from_string(shipped).graph.node
+    integers = {node.output[0] for node in nodes if node.op_type == "DequantizeLinear"}
+    layers = {node.name for node in onnx.load_from_string(request.master).graph.node if node.op_type in _LAYERS}
+    return tuple(node.name for node in nodes if node.name in layers and node.input[1] not in integers)
 
 
 def parse_with_rtx(files: Mapping[str, bytes], request: Request) -> list[str]:
@@ -214,7 +239,7 @@ def shipped_thresholds(request: Request) -> dict[float, float] | None:
     return {row.fmr: row.threshold for row in rows if row.supported} or None
 
 
-def _search(request: Request, table: CalibrationTable) -> tuple[str, ...]:
+def _search(request: Request, table: CalibrationTable, start: tuple[str, ...]) -> tuple[str, ...]:
     crops = proof_pictures(request).crops
     crops = crops[:: max(1, len(crops) // _SEARCH_PICTURES)]
     reference = _embed(request, request.master, REFERENCE_RUNTIME, crops)
@@ -223,10 +248,10 @@ def _search(request: Request, table: CalibrationTable) -> tuple[str, ...]:
         return _embed(request, _emit(request, table, TWIN, in_float), cpu_runtime(), crops)
 
     try:
-        found = search_layers(request.master, table, reference, run, proof_limits(request), start=request.excluded)
+        found = search_layers(request.master, table, reference, run, proof_limits(request), start=start)
     except GateError as error:
         request.say(str(error))
-        return request.excluded
+        return start
     for line in found.lines():
         request.say(line)
     return found.layers
