@@ -12,7 +12,7 @@ PIN = -c .ci/constraints.txt
 # cython-lint calls pycodestyle, and the tests of the native build call cmake and ninja, by name.
 IN_TEST_ENV = PATH="$(CURDIR)/$(TEST_ENV)/bin:$$PATH"
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint soak clean
 
 demo: $(DEMO_ENV)/.ready
 	$(DEMO_ENV)/bin/qcface demo --output demo_output
@@ -27,6 +27,10 @@ lint: $(TEST_ENV)/.ready
 	$(TEST_ENV)/bin/lint-imports
 	$(TEST_ENV)/bin/mypy
 	$(IN_TEST_ENV) stubtest qcface_sdk._native.align qcface_sdk._native.detect qcface_sdk._native.match
+
+# Long, and not part of the tests: 100,000 frames of a door whose camera breaks 50 times.
+soak: $(TEST_ENV)/.ready
+	$(TEST_ENV)/bin/python soak/door.py
 
 SOURCES = pyproject.toml .ci/constraints.txt $(wildcard native/* native/*/*)
 

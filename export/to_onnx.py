@@ -13,7 +13,11 @@ from pathlib import Path
 _ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(_ROOT / "export"), str(_ROOT / "train")]
 
-from qcface_export.onnx_from_torch import ExportError, export_recognizer  # noqa: E402
+from qcface_export.bundle_packing import INPUT  # noqa: E402
+from qcface_export.calibration import network_input  # noqa: E402
+from qcface_export.errors import ExportError  # noqa: E402
+from qcface_export.onnx_from_torch import export_recognizer  # noqa: E402
+from qcface_export.pictures import read_pictures  # noqa: E402
 from qcface_train.checkpoint import CheckpointError  # noqa: E402
 
 
@@ -22,9 +26,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkpoint", type=Path, required=True, help="checkpoint.pt of a training run")
     parser.add_argument("--output", type=Path, required=True, help="ONNX file to write")
+    parser.add_argument(
+        "--pictures", type=Path, nargs="+", help="aligned crops to compare on (default: drawn patterns)"
+    )
     options = parser.parse_args(argv)
     try:
-        agreement = export_recognizer(options.checkpoint, options.output)
+        inputs = network_input(read_pictures(options.pictures, 64).crops, INPUT) if options.pictures else None
+        agreement = export_recognizer(options.checkpoint, options.output, inputs)
     except (CheckpointError, ExportError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +13,8 @@ import cv2
 import numpy as np
 import pytest
 
+from films import write_film
+from qcface_sdk import FaceEngine, Gallery
 from qcface_sdk.errors import EventTransportError
 from qcface_sdk.events import DoorEvent, EventKind
 from qcface_sdk.events.webhook import Webhook
@@ -71,6 +75,50 @@ def test_video_reports_each_frame(tmp_path: Path, astronaut: np.ndarray) -> None
     lines = done.stdout.splitlines()
     assert len(lines) == 3, done.stderr
     assert all("quality" in line for line in lines)
+
+
+@pytest.fixture
+def enrolled(tmp_path: Path, astronaut: np.ndarray) -> Path:
+    """A gallery with the astronaut in it."""
+    with FaceEngine() as engine, Gallery.open(tmp_path / "people.db", contract=engine.contract) as gallery:
+        gallery.enroll("collins", engine.get(astronaut)[0])
+    return tmp_path / "people.db"
+
+
+def test_door_accepts_who_is_enrolled(enrolled: Path, tmp_path: Path, astronaut: np.ndarray) -> None:
+    write_film(tmp_path / "visit.mp4", [np.roll(astronaut, i % 3, axis=1) for i in range(15)])
+    done = run("06_door.py", enrolled, "visit.mp4", folder=tmp_path)
+    assert " accept collins" in done.stdout, done.stderr
+
+
+def test_frames_from_a_real_pipeline_reach_the_door(enrolled: Path, tmp_path: Path, astronaut_path: Path) -> None:
+    bindings = Path("/usr/lib/python3/dist-packages/gi")
+    (tmp_path / "gi").symlink_to(bindings)
+    env = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    check = "import gi; gi.require_version('Gst', '1.0'); from gi.repository import Gst; Gst.init(None)"
+    check += "; assert Gst.ElementFactory.find('imagefreeze')"
+    if subprocess.run([sys.executable, "-c", check], capture_output=True, env=env).returncode:
+        pytest.skip("no GStreamer bindings (Debian: python3-gi, gir1.2-gstreamer-1.0) for this Python's version")
+    pipeline = f"filesrc location={astronaut_path} ! pngdec ! imagefreeze num-buffers=60 is-live=true"
+    command = [sys.executable, str(REPOSITORY / "examples" / "07_frames_from_gstreamer.py"), str(enrolled)]
+    done = subprocess.run(
+        [*command, f"{pipeline} ! video/x-raw,framerate=15/1"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=env,
+    )
+    assert "decision accept collins" in done.stdout, done.stderr
+    assert "60 frames arrived" in done.stdout
+
+
+def test_looking_for_cameras_without_the_package_says_what_to_install(tmp_path: Path) -> None:
+    if importlib.util.find_spec("onvif") is not None:
+        pytest.skip("onvif-python is installed; tests/sdk/camera/test_discovery.py checks what is asked of it")
+    done = run("08_find_cameras.py", folder=tmp_path)
+    assert done.returncode == 1
+    assert "pip install onvif-python" in done.stderr
 
 
 def test_webhook_receiver_takes_signed_events_only(tmp_path: Path) -> None:

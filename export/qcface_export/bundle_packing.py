@@ -50,6 +50,18 @@ _LARGEST_MAGNITUDE_CHANGE = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
+class DerivedFile:
+    """A file made of the master for some runtimes: quantised, or of another float type."""
+
+    artifact: Artifact
+    """Its entry in the manifest."""
+    data: bytes
+    """Its content."""
+    preferred: bool = True
+    """Whether its runtimes take it rather than FP32."""
+
+
+@dataclass(frozen=True, slots=True)
 class BundleParts:
     """What a bundle is made of."""
 
@@ -75,6 +87,8 @@ class BundleParts:
     """What the weights were trained on, in words."""
     proofs: bytes = b'{"proofs": []}'
     """JSON object with the key ``proofs``: a list of `Proof`."""
+    derived: tuple[DerivedFile, ...] = ()
+    """Further files of the recogniser; each needs a passed proof, thresholds and a quality map for every runtime."""
     la: float = 1.0
     """Smallest magnitude the training aimed at."""
     ua: float = 100.0
@@ -105,8 +119,12 @@ def make_bundle(parts: BundleParts) -> Bundle:
     embeddings = {runtime: recognizer_embeddings(parts.recognizer, runtime) for runtime in parts.runtimes}
     for runtime in parts.runtimes:
         check_detector(parts.detector, runtime)
-    files = {RECOGNIZER_FILE: parts.recognizer, DETECTOR_FILE: parts.detector, CARD_FILE: parts.card}
     dimension = next(iter(embeddings.values())).shape[1]
+    proofs, thresholds = _proofs(parts.proofs), _threshold_rows(parts.thresholds)
+    for derived in parts.derived:
+        _check_derived(derived, dimension, proofs, thresholds)
+    files = {RECOGNIZER_FILE: parts.recognizer, DETECTOR_FILE: parts.detector, CARD_FILE: parts.card}
+    files |= {derived.artifact.file: derived.data for derived in parts.derived}
     master = parts.master_sha256 or hashlib.sha256(parts.recognizer).hexdigest()
     manifest = Manifest(
         schema=SCHEMA,
@@ -120,13 +138,36 @@ def make_bundle(parts: BundleParts) -> Bundle:
         embedding=EmbeddingContract(dimension, INPUT.contract_id(master, dimension), master, parts.la, parts.ua),
         quality=_with_inherited(_quality_maps(parts.quality), embeddings, "quality map"),
         detector=_detector_info(parts.detector_info),
-        artifacts=(Artifact(RECOGNIZER_ID, RECOGNIZER_FILE, "fp32", parts.runtimes),),
-        thresholds=_with_inherited(_threshold_rows(parts.thresholds), embeddings, "thresholds"),
+        artifacts=_artifacts(parts),
+        thresholds=_with_inherited(thresholds, embeddings, "thresholds"),
         tails=_with_inherited(_tails(parts.thresholds), embeddings, "tail"),
-        proofs=_proofs(parts.proofs),
+        proofs=proofs,
         files=file_records(files),
     )
     return Bundle.create(manifest, files)
+
+
+def _artifacts(parts: BundleParts) -> tuple[Artifact, ...]:
+    plain = Artifact(RECOGNIZER_ID, RECOGNIZER_FILE, "fp32", parts.runtimes)
+    before = [derived.artifact for derived in parts.derived if derived.preferred]
+    after = [derived.artifact for derived in parts.derived if not derived.preferred]
+    return (*before, plain, *after)
+
+
+def _check_derived(
+    derived: DerivedFile, dimension: int, proofs: tuple[Proof, ...], thresholds: tuple[ThresholdRow, ...]
+) -> None:
+    """Refuse a file that does not run, or of which nothing is proven or measured on one of its runtimes."""
+    artifact = derived.artifact
+    for runtime in artifact.runtimes:
+        got = recognizer_embeddings(derived.data, runtime).shape[1]
+        if got != dimension:
+            raise ModelFormatError(f"{artifact.id} must give embeddings of {dimension} numbers, got {got}")
+        where = f"{artifact.id} on {runtime}"
+        if not any((proof.artifact, proof.runtime) == (artifact.id, runtime) and proof.passed for proof in proofs):
+            raise ModelFormatError(f"{where} has no passed proof; run export/prove.py and pass its proof.json")
+        if not any((row.artifact, row.runtime) == (artifact.id, runtime) for row in thresholds):
+            raise ModelFormatError(f"{where} has no thresholds of its own; run train/evaluate.py on it")
 
 
 def write_bundle(bundle: Bundle, folder: Path, file: Path | None = None, *, overwrite: bool = False) -> None:
@@ -206,12 +247,12 @@ def _with_inherited(
 ) -> tuple[_Measured, ...]:
     """Add the measured runtime's rows for runtimes without their own that give the same embeddings."""
     reference = embeddings.get(_MEASURED_RUNTIME)
-    measured = [row for row in rows if row.runtime == _MEASURED_RUNTIME]
+    measured = [row for row in rows if (row.artifact, row.runtime) == (RECOGNIZER_ID, _MEASURED_RUNTIME)]
     if reference is None or not measured:
         return rows
     inherited: list[_Measured] = []
     for runtime, values in embeddings.items():
-        if not any(row.runtime == runtime for row in rows):
+        if not any((row.artifact, row.runtime) == (RECOGNIZER_ID, runtime) for row in rows):
             cosine = _check_agreement(reference, values, runtime, what)
             note = f"inherited from {_MEASURED_RUNTIME} (smallest cosine {cosine:.7f} on {len(values)} drawn inputs)"
             inherited += [replace(row, runtime=runtime, origin=f"{note}; {row.origin}") for row in measured]

@@ -88,6 +88,7 @@ class _Seen:
         self._percentiles = tuple(percentiles)
         self._low, self._high = math.inf, -math.inf
         self._total = 0
+        self._numbers = 0
         self._keep = 0
         self._cut = -math.inf
         self._parts: list[NDArray[np.float32]] = []
@@ -100,6 +101,7 @@ class _Seen:
             raise CalibrationError(f"activation {name!r} is not finite on these pictures; the model is damaged")
         self._low, self._high = min(self._low, low), max(self._high, high)
         if not self._keep:
+            self._numbers = values[0].size
             whole = values[0].size * pictures
             self._keep = whole - min(_place(percentile, whole) for percentile in self._percentiles)
         sizes = np.abs(values).ravel()
@@ -121,7 +123,7 @@ class _Seen:
             f"{percentile:g}": float(ordered[max(_place(percentile, self._total) - offset, 0)])
             for percentile in self._percentiles
         }
-        return TensorRange(self._low, self._high, values)
+        return TensorRange(self._low, self._high, values, self._numbers)
 
 
 def _place(percentile: float, total: int) -> int:

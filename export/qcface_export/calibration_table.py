@@ -23,6 +23,8 @@ DEFAULT_PERCENTILE = 99.999
 """What emitters scale by. Clipping more than one value in 100,000 shortens exactly the embeddings that are long."""
 FULL_RANGE = 100.0
 """Stands for the minimum and maximum themselves."""
+SMALL_TENSOR = 4096
+"""Numbers a picture below which nothing is clipped: each of so few numbers moves the embedding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +37,17 @@ class TensorRange:
     """Largest value."""
     percentiles: Mapping[str, float]
     """Percentile, such as ``99.99``, to the absolute value at it."""
+    numbers: int
+    """Numbers of the tensor for one picture."""
 
     def __post_init__(self) -> None:
+        if self.numbers < 1:
+            raise ManifestError(f"numbers must be at least 1, got {self.numbers}")
         if self.minimum > self.maximum:
             raise ManifestError(f"minimum must not be above maximum, got {self.minimum} and {self.maximum}")
 
     def limits(self, percentile: float) -> tuple[float, float]:
-        """Return the range to represent: all but the values whose size is above the percentile.
+        """Return the range to represent: all but the values whose size is above the percentile; all of a small tensor.
 
         Raises
         ------
@@ -54,6 +60,8 @@ class TensorRange:
         if largest is None:
             known = ", ".join([*self.percentiles, f"{FULL_RANGE:g}"])
             raise CalibrationError(f"percentile must be one of {known} (those in the table), got {percentile:g}")
+        if self.numbers < SMALL_TENSOR:
+            return self.minimum, self.maximum
         return max(self.minimum, -largest), min(self.maximum, largest)
 
 

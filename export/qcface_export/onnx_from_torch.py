@@ -23,9 +23,9 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from qcface_export.errors import ExportError
 from qcface_export.files import write_whole
-from qcface_train.arguments import ModelArguments, RecipeError
+from qcface_train.arguments import ModelArguments, Recipe, RecipeError
 from qcface_train.backbone import Backbone, Block, ImprovedBlock, build_backbone
-from qcface_train.checkpoint import CheckpointError, load_checkpoint
+from qcface_train.checkpoint import CheckpointError, load_checkpoint, load_weights
 
 OPSET = 18
 SIDE = 112
@@ -61,6 +61,24 @@ def network_from_checkpoint(path: Path) -> Backbone:
         network.load_state_dict(content["average"])
     except (KeyError, RecipeError, RuntimeError) as error:
         raise CheckpointError(f"{path} does not hold weights of a network this package knows: {error}") from error
+    return network.eval()
+
+
+def network_from_weights(path: Path, recipe: Path) -> Backbone:
+    """Read a run's ``weights.pt``, with the architecture that its recipe names.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is missing, damaged or of another architecture.
+    RecipeError
+        If the recipe cannot be used.
+    """
+    network = build_backbone(Recipe.from_yaml(recipe).model)
+    try:
+        network.load_state_dict(load_weights(path))
+    except RuntimeError as error:
+        raise CheckpointError(f"{path} does not hold weights of the network of {recipe}: {error}") from error
     return network.eval()
 
 
@@ -162,8 +180,40 @@ def example_inputs(count: int = 8) -> NDArray[np.float32]:
     return np.asarray((0.8 * coarse + 0.2 * rng.uniform(-1, 1, coarse.shape)) * contrast, np.float32)
 
 
-def export_recognizer(checkpoint: Path, output: Path) -> Agreement:
+def checked_onnx(network: Backbone, inputs: NDArray[np.float32] | None = None) -> tuple[bytes, Agreement]:
+    """Return the ONNX file of a network, compared with it.
+
+    Parameters
+    ----------
+    network : Backbone
+        Not modified.
+    inputs : ndarray of float32, shape (N, 3, 112, 112), optional
+        Normalised crops to compare on; None takes `example_inputs`.
+
+    Raises
+    ------
+    ExportError
+        If ONNX Runtime's result differs from PyTorch's.
+    """
+    model = recognizer_to_onnx(network)
+    agreement = compare(network, model, example_inputs() if inputs is None else inputs)
+    if not (1 - agreement.least_cosine <= LARGEST_COSINE_LOSS and agreement.largest_norm_error <= LARGEST_NORM_ERROR):
+        raise ExportError(
+            f"expected cosine within {LARGEST_COSINE_LOSS} of 1 and norm error up to {LARGEST_NORM_ERROR}, got "
+            f"{agreement}; the export or a runtime version is at fault, do not use the file"
+        )
+    return model, agreement
+
+
+def export_recognizer(checkpoint: Path, output: Path, inputs: NDArray[np.float32] | None = None) -> Agreement:
     """Write the ONNX file of a checkpoint's averaged weights.
+
+    Parameters
+    ----------
+    checkpoint, output : Path
+        What to read and write.
+    inputs : ndarray of float32, optional
+        As `checked_onnx`.
 
     Raises
     ------
@@ -172,13 +222,6 @@ def export_recognizer(checkpoint: Path, output: Path) -> Agreement:
     ExportError
         If ONNX Runtime's result differs from PyTorch's; nothing is written then.
     """
-    network = network_from_checkpoint(checkpoint)
-    model = recognizer_to_onnx(network)
-    agreement = compare(network, model, example_inputs())
-    if not (1 - agreement.least_cosine <= LARGEST_COSINE_LOSS and agreement.largest_norm_error <= LARGEST_NORM_ERROR):
-        raise ExportError(
-            f"expected cosine within {LARGEST_COSINE_LOSS} of 1 and norm error up to {LARGEST_NORM_ERROR}, got "
-            f"{agreement}; the export or a runtime version is at fault, do not use the file"
-        )
+    model, agreement = checked_onnx(network_from_checkpoint(checkpoint), inputs)
     write_whole(output, model)
     return agreement

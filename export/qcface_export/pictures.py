@@ -46,7 +46,8 @@ def read_pictures(places: Sequence[Path], limit: int) -> PictureSet:
     Parameters
     ----------
     places : sequence of Path
-        Folders of pictures, searched below too in order of their names, or tar files, compressed or not.
+        Folders of pictures, searched below too in order of their names, or tar files, compressed or not, or folders of
+        tar files.
     limit : int
         Number of pictures at most, divided evenly among the places.
 
@@ -57,6 +58,7 @@ def read_pictures(places: Sequence[Path], limit: int) -> PictureSet:
     """
     names: list[str] = []
     crops: list[NDArray[np.uint8]] = []
+    places = [part for place in places for part in _parts(place)]
     share = -(-limit // max(1, len(places)))
     for place in places:
         for name, data in islice(_pictures_of(place), min(share, limit - len(crops))):
@@ -68,6 +70,11 @@ def read_pictures(places: Sequence[Path], limit: int) -> PictureSet:
             f"no pictures found in {where}; give folders or tar files of aligned {SIDE} x {SIDE} face crops"
         )
     return PictureSet(tuple(names), np.stack(crops))
+
+
+def _parts(place: Path) -> list[Path]:
+    """Return the tar files of a folder that holds some, else the place itself."""
+    return sorted(place.glob("*.tar*")) or [place] if place.is_dir() else [place]
 
 
 def with_damage(pictures: PictureSet, every: int = 4) -> PictureSet:

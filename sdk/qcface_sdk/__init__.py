@@ -20,6 +20,7 @@ Conventions, the same everywhere:
 from qcface_sdk.alignment import align
 from qcface_sdk.bundle import Bundle
 from qcface_sdk.calibration import Calibration
+from qcface_sdk.decision import Decision
 from qcface_sdk.engine import FaceEngine
 from qcface_sdk.errors import (
     ActuatorError,
@@ -92,6 +93,7 @@ __all__ = [
     "CommandExpiredError",
     "ConfigError",
     "ContractMismatchError",
+    "Decision",
     "DegenerateLandmarksError",
     "DeliveryError",
     "DeviceLostError",

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from qcface_sdk.alignment import align
 from qcface_sdk.bundle import Bundle
-from qcface_sdk.calibration.calibrated import Calibrated
 from qcface_sdk.calibration.calibration import Calibration
 from qcface_sdk.checks import (
     check_choice,
@@ -26,27 +25,21 @@ from qcface_sdk.checks import (
     check_positive,
     check_positive_int,
 )
+from qcface_sdk.deciding import Deciding
 from qcface_sdk.detection import Detector, DetectorLimits
 from qcface_sdk.embedding import Embedder
-from qcface_sdk.errors import InputError, ModelNotFoundError, ThresholdUnavailableError
-from qcface_sdk.fusion import CAPACITY, Fusion, fuse
+from qcface_sdk.errors import ModelNotFoundError
 from qcface_sdk.manifest import Artifact
-from qcface_sdk.matching import check_same_contract, compare_faces
-from qcface_sdk.quality import QualityReport, assess_faces
 from qcface_sdk.recognizability import recognizability
-from qcface_sdk.results import Face, Match
+from qcface_sdk.results import Face
 from qcface_sdk.runtime import ModelHints, open_runner
 from qcface_sdk.selection import open_recognizer
 from qcface_sdk.signatures import TrustedKey
-from qcface_sdk.template import Template
-
-OUTLIER_SHARE = 0.6
-"""A face is an outlier of a fusion below this share of the loosest measured threshold (sdk/docs/decisions.md)."""
 
 PRECISIONS = ("auto", "fp32", "fp16", "bf16", "int8", "fp8")
 
 
-class FaceEngine(Calibrated):
+class FaceEngine(Deciding):
     """Detects, aligns, embeds and compares faces.
 
     Every method is thread-safe: an engine holds no state that a call changes, so one engine may serve all threads of a
@@ -174,11 +167,6 @@ class FaceEngine(Calibrated):
         return self._bundle
 
     @property
-    def contract(self) -> str:
-        """Embedding contract id: only embeddings with the same id may be compared."""
-        return self._bundle.manifest.embedding.contract
-
-    @property
     def backend(self) -> str:
         """Name of the runtime that is used."""
         return self._backend
@@ -285,28 +273,6 @@ class FaceEngine(Calibrated):
         """Warp faces onto the reference points; see `qcface_sdk.alignment.align`. Thread-safe."""
         return align(image, kps)
 
-    def assess(self, image: Any, face: Face) -> QualityReport:
-        """Say what is wrong with the picture of a face, and what a person can change. Thread-safe.
-
-        Parameters
-        ----------
-        image : ndarray of uint8, shape (H, W, 3)
-            BGR, the picture in which `face` was found.
-        face : Face
-            From `get` or `detect`.
-
-        Returns
-        -------
-        QualityReport
-            Quality, readings, reasons and advice, see `qcface_sdk.quality`.
-
-        Raises
-        ------
-        ShapeError, ImageSizeError
-            If `image` is not such an array.
-        """
-        return assess_faces(check_image(image), [face])[0]
-
     def embed(self, crops: Any) -> NDArray[np.float32]:
         """Embed aligned faces. Thread-safe.
 
@@ -328,94 +294,6 @@ class FaceEngine(Calibrated):
             If the network fails.
         """
         return self._embedder.embed_crops(check_crops(crops, self._bundle.manifest.input.size_wh[0]))
-
-    def verify(self, face_a: Face | None, face_b: Face | None, fmr: float = 1e-4) -> Match:
-        """Compare two faces (1:1). Thread-safe.
-
-        Parameters
-        ----------
-        face_a, face_b : Face or None
-            Faces from `get`; ``None`` stands for a picture without one and is never accepted.
-        fmr : float
-            False-match rate of the threshold.
-
-        Returns
-        -------
-        Match
-            With the decision: accept, retry (a face is missing or below the quality gate) or reject.
-
-        Raises
-        ------
-        ContractMismatchError
-            If a face was embedded by another model.
-        InputError
-            If a face comes from `detect`.
-        OptionError, ThresholdUnavailableError
-            See `threshold`.
-        """
-        return compare_faces(
-            face_a,
-            face_b,
-            threshold=self.threshold(fmr),
-            fmr=fmr,
-            retry_below=self.retry_below,
-            contract=self.contract,
-        )
-
-    def template(self, faces: Face | Sequence[Face]) -> Template:
-        """Fuse one or more faces of one person into a template. Thread-safe.
-
-        Parameters
-        ----------
-        faces : Face or sequence of Face
-            From `get`.
-
-        Returns
-        -------
-        Template
-            Magnitude-weighted mean direction and fused quality, see `qcface_sdk.fusion`. No face is left out: use
-            `fusion` for a track that may hold other people.
-
-        Raises
-        ------
-        InputError
-            If there is no face, or one has no embedding.
-        ContractMismatchError
-            If a face was embedded by another model.
-        """
-        group = [faces] if isinstance(faces, Face) else list(faces)
-        rows = []
-        for face in group:
-            if face.embedding is None:
-                raise InputError("a template needs faces with embeddings, got one from detect(); use engine.get(image)")
-            check_same_contract(self.contract, face.contract)
-            rows.append(face.embedding)
-        if not rows:
-            raise InputError("a template needs at least one face, got none; check that a face was found")
-        return fuse(np.stack(rows), self.contract, self._scale)
-
-    def fusion(self, capacity: int = CAPACITY) -> Fusion:
-        """Return an empty fusion, to gather the faces of one track. Thread-safe; the fusion itself is for one thread.
-
-        Parameters
-        ----------
-        capacity : int, default 64
-            Faces it keeps at most.
-
-        Raises
-        ------
-        OptionError
-            If `capacity` is not positive.
-        ThresholdUnavailableError
-            If the bundle holds no threshold, from which it follows what an outlier is.
-        """
-        rows = [row for row in self.threshold_rows if row.supported]
-        if not rows:
-            raise ThresholdUnavailableError(
-                f"fusion needs a measured threshold to tell outliers, {self._calibration.data} has none; "
-                "make a Fusion with outlier_below= of your own"
-            )
-        return Fusion(self.contract, self._scale, outlier_below=OUTLIER_SHARE * rows[0].threshold, capacity=capacity)
 
     def _faces(self, rows: NDArray[np.float32], embeddings: NDArray[np.float32]) -> tuple[Face, ...]:
         magnitudes = np.linalg.norm(embeddings.astype(np.float64), axis=1)

@@ -49,7 +49,14 @@ def check_same_contract(a: str | None, b: str | None) -> None:
 
 
 def compare_faces(
-    a: Face | None, b: Face | None, *, threshold: float, fmr: float, retry_below: float, contract: str
+    a: Face | None,
+    b: Face | None,
+    *,
+    threshold: float,
+    fmr: float,
+    retry_below: float,
+    contract: str,
+    grey_from: float | None = None,
 ) -> Match:
     """Compare two faces (1:1).
 
@@ -65,11 +72,14 @@ def compare_faces(
         Quality gate, 0..100.
     contract : str
         Embedding contract both faces must carry.
+    grey_from : float or None
+        Similarity from which one below the threshold asks for another picture; ``None`` for no such zone.
 
     Returns
     -------
     Match
-        Retry if a face is missing, not finite or below the gate; else accept or reject.
+        Retry if a face is missing, not finite or below the gate, or the similarity in the grey zone; else accept or
+        reject. A failed face compares like any other and never matches.
 
     Raises
     ------
@@ -95,6 +105,8 @@ def compare_faces(
             reason |= Reason.NOT_FINITE
         elif not similarity >= threshold:
             reason |= Reason.BELOW_THRESHOLD
+            if grey_from is not None and similarity >= grey_from:
+                reason |= Reason.GREY_ZONE
     return Match(
         similarity=-1.0 if similarity is None else similarity,
         threshold=threshold,

@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 
 from qcface_export import bundle_packing
-from qcface_export.bundle_packing import BundleParts, make_bundle, write_bundle
+from qcface_export.bundle_packing import BundleParts, DerivedFile, make_bundle, write_bundle
 from qcface_sdk.bundle import Bundle
 from qcface_sdk.errors import BackendUnavailableError, ManifestError, ModelFormatError, OptionError
+from qcface_sdk.manifest import Artifact
 from tiny_models import tiny_detector, tiny_files, tiny_manifest, tiny_recognizer
 
 PLAIN: dict[str, Any] = json.loads(tiny_manifest(tiny_files()).to_json())
@@ -64,6 +65,57 @@ def test_make_bundle_records_its_tools() -> None:
     assert tools["numpy"] == np.__version__
     assert tools["recognizer producer"] == "tests"
     assert tools["onnxruntime"] == importlib.import_module("onnxruntime").__version__
+
+
+INT8 = Artifact("recognizer-int8", "recognizer.int8.onnx", "int8", ("onnxruntime",))
+INT8_ROWS = [{**row, "artifact": "recognizer-int8"} for row in ROWS]
+INT8_MAPS = [{**PLAIN["quality"][0], "artifact": "recognizer-int8"}]
+INT8_PROOF = {
+    "artifact": "recognizer-int8",
+    "runtime": "onnxruntime",
+    "reference": "FP32",
+    "passed": True,
+    "origin": "tests",
+    "figures": {"cosine_mean": {"value": 0.9995, "limit": 0.999}},
+}
+
+
+def with_int8(**changes: object) -> BundleParts:
+    values: dict[str, Any] = {
+        "derived": (DerivedFile(INT8, tiny_recognizer(1)),),
+        "thresholds": encoded({"thresholds": ROWS + INT8_ROWS}),
+        "quality": encoded({"quality": PLAIN["quality"][:1] + INT8_MAPS}),
+        "proofs": encoded({"proofs": [INT8_PROOF]}),
+    }
+    return replace(PARTS, **{**values, **changes})
+
+
+def test_make_bundle_with_a_derived_file_prefers_it_on_its_runtime_and_keeps_the_contract() -> None:
+    bundle = make_bundle(with_int8())
+    assert bundle.artifact("onnxruntime").id == "recognizer-int8"
+    assert bundle.artifact("onnxruntime", "fp32").id == "recognizer-fp32"
+    assert bundle.contract == make_bundle(PARTS).contract
+    assert bundle.manifest.proofs[0].figures["cosine_mean"].limit == 0.999
+    slower = (DerivedFile(INT8, tiny_recognizer(1), preferred=False),)
+    assert make_bundle(with_int8(derived=slower)).artifact("onnxruntime").id == "recognizer-fp32"
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"proofs": encoded({"proofs": []})}, ModelFormatError, "no passed proof; run export/prove.py"),
+        ({"proofs": encoded({"proofs": [{**INT8_PROOF, "passed": False}]})}, ModelFormatError, "no passed proof"),
+        ({"thresholds": encoded({"thresholds": ROWS})}, ModelFormatError, "no thresholds of its own"),
+        ({"quality": encoded({"quality": PLAIN["quality"][:1]})}, ManifestError, "no entry for recognizer-int8"),
+        ({"derived": (DerivedFile(INT8, tiny_recognizer(dimension=64)),)}, ModelFormatError, "of 512 numbers, got 64"),
+        ({"derived": (DerivedFile(INT8, b"not a model"),)}, ModelFormatError, "cannot load"),
+    ],
+)
+def test_make_bundle_with_an_unproven_derived_file_is_refused(
+    changes: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        make_bundle(with_int8(**changes))
 
 
 def test_make_bundle_twice_gives_equal_archives(tmp_path: Path) -> None:

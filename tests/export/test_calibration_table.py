@@ -51,12 +51,16 @@ def test_table_cut_off_anywhere_is_refused(small_table: CalibrationTable) -> Non
 
 
 def test_limits_clip_at_the_percentile_and_never_widen() -> None:
-    seen = TensorRange(-1.0, 9.0, {"99.99": 4.0, "99.999": 8.0})
+    seen = TensorRange(-1.0, 9.0, {"99.99": 4.0, "99.999": 8.0}, 100_000)
     assert seen.limits(99.99) == (-1.0, 4.0)
     assert seen.limits(99.999) == (-1.0, 8.0)
     assert seen.limits(100) == (-1.0, 9.0)
     with pytest.raises(CalibrationError, match=r"99\.99, 99\.999, 100"):
         seen.limits(99.9)
+
+
+def test_limits_of_a_small_tensor_clip_nothing() -> None:
+    assert TensorRange(-1.0, 9.0, {"99.99": 4.0}, 512).limits(99.99) == (-1.0, 9.0)
 
 
 def test_limits_of_an_unknown_tensor_are_refused(small_table: CalibrationTable) -> None:

@@ -10,10 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from qcface_train.run_arguments import DataArguments, RecipeError, RunArguments
 
-class RecipeError(ValueError):
-    """A recipe that cannot be used: unknown key, wrong type or contradicting values."""
-
+__all__ = ["DataArguments", "LossArguments", "ModelArguments", "Recipe", "RecipeError", "RunArguments"]
 
 BACKBONES = ("edge", "iresnet18", "iresnet34", "iresnet50", "iresnet100", "mobilefacenet")
 """Networks of `qcface_train.backbone`."""
@@ -70,46 +69,6 @@ class ModelArguments:
 
 
 @dataclass(frozen=True, slots=True)
-class DataArguments:
-    """Pictures and augmentation."""
-
-    shards: tuple[str, ...] = ("train/*.tar.gz", "unlabelled/*.tar.gz")
-    """Patterns below the data folder: tar shards, image folders (one folder an identity), or RecordIO files."""
-    read: str = "cache"
-    """How pictures are read: cache (decoded once into a memory-mapped file) or stream (decoded each time)."""
-    window: int = 0
-    """Shards that the order of an epoch stays within at a time; 0 mixes everything. For compressed or slow shards."""
-    smallest_class: int = 1
-    """Identities with fewer pictures are used without their label (with a teacher) or not at all."""
-    drawn: int = 0
-    """Drawn people (16 pictures each) to use instead of shards; for trying the training without photographs."""
-    held_out: int = 120
-    """Identities (of 4 to 40 pictures) kept out of training, for choosing."""
-    seed: int = 1
-    """Fixes split, order and augmentation."""
-    damage_share: tuple[float, float] = (0.4, 0.65)
-    """Share of damaged pictures in the identity phase and in the norm phase."""
-    worst_damage: tuple[float, float] = (0.7, 1.0)
-    """Largest strength of a damage, 0 to 1, in the identity phase and in the norm phase."""
-
-    def __post_init__(self) -> None:
-        """Reject shares outside 0 to 1."""
-        for name in ("damage_share", "worst_damage"):
-            values = getattr(self, name)
-            if len(values) != 2 or not all(0 <= value <= 1 for value in values):
-                raise RecipeError(f"data.{name}: expected two numbers from 0 to 1, got {values}")
-        for name, least in (("held_out", 0), ("drawn", 0), ("window", 0), ("smallest_class", 1)):
-            if getattr(self, name) < least:
-                raise RecipeError(f"data.{name} must be at least {least}, got {getattr(self, name)}")
-        if self.read not in ("cache", "stream"):
-            raise RecipeError(f"data.read: expected cache or stream, got {self.read!r}")
-        if self.read == "cache" and self.window:
-            raise RecipeError("data.window is for data.read: stream; a cache is read in any order at no cost")
-        if (self.drawn > 0) == (len(self.shards) > 0):
-            raise RecipeError("data: give either shards or drawn (with shards: []), not both and not neither")
-
-
-@dataclass(frozen=True, slots=True)
 class LossArguments:
     """The terms of the loss and their constants."""
 
@@ -132,7 +91,9 @@ class LossArguments:
     identity_weight: float = 0.02
     """Weight of the identity loss."""
     teacher: str = ""
-    """Teacher network to distil from (see qcface_train.teacher); empty for none."""
+    """Teacher networks to distil from (see qcface_train.teacher), several joined by +; empty for none."""
+    teacher_sees: str = "clean"
+    """clean (targets of the clean pictures, computed once and stored) or augmented (what the student sees)."""
     distillation_weight: float = 10.0
     """Weight of 1 - cosine to the teacher; needs a teacher."""
     norm_weight: float = 0.02
@@ -162,7 +123,16 @@ class LossArguments:
         if min(self.scale, self.p_scale) <= 0:
             raise RecipeError(f"loss: scale and p_scale must be above 0, got {self.scale} and {self.p_scale}")
 
+    @property
+    def teachers(self) -> tuple[str, ...]:
+        """Names of the teacher networks."""
+        return tuple(name.strip() for name in self.teacher.split("+") if name.strip())
+
     def _check_choices(self) -> None:
+        if self.teacher_sees not in ("clean", "augmented"):
+            raise RecipeError(f"loss.teacher_sees: expected clean or augmented, got {self.teacher_sees!r}")
+        if self.teacher_sees == "augmented" and not self.teacher:
+            raise RecipeError("loss.teacher_sees is about a teacher; name one in loss.teacher")
         for key, known in (("head", HEADS), ("norm", NORM_TERMS)):
             if getattr(self, key) not in known:
                 raise RecipeError(f"loss.{key}: expected one of {', '.join(known)}, got {getattr(self, key)!r}")
@@ -175,47 +145,6 @@ class LossArguments:
             raise RecipeError(f"loss.magface_margins: expected two rising numbers from 0 to 1.5, got {margins}")
         if not 0 <= self.margin < 1.5:
             raise RecipeError(f"loss.margin must be at least 0 and below 1.5, got {self.margin}")
-
-
-@dataclass(frozen=True, slots=True)
-class RunArguments:
-    """Optimiser, schedule and bookkeeping."""
-
-    batch: int = 128
-    """Pictures of a step."""
-    steps: int = 5000
-    """Steps of the whole run; a time budget given on the command line replaces it."""
-    norm_phase: float = 0.3
-    """Share of the steps at the end with the norm loss on; 0 for none."""
-    lr: float = 3e-3
-    """Peak learning rate of AdamW."""
-    last_lr: float = 0.01
-    """Last learning rate as a share of the peak (cosine schedule over both phases)."""
-    warmup: int = 200
-    """Steps of linear warm-up."""
-    weight_decay: float = 0.05
-    """Decay of matrices and kernels; batch norms and biases have none (it would fight ua)."""
-    gain_lr: float = 10.0
-    """Factor on the learning rate of the final batch norm's gain in the norm phase."""
-    clip: float = 5.0
-    """Largest gradient norm."""
-    ema: float = 0.998
-    """Decay of the running average of the weights, which is what is evaluated and exported."""
-    threads: int = 2
-    """Threads of PyTorch."""
-    checkpoint_minutes: float = 5.0
-    """Minutes between checkpoints."""
-    evaluate_minutes: float = 10.0
-    """Minutes between evaluations on the held-out identities."""
-
-    def __post_init__(self) -> None:
-        """Reject values that make no run."""
-        if min(self.batch, self.steps, self.threads) < 1:
-            raise RecipeError("run: batch, steps and threads must be at least 1")
-        if not 0 <= self.norm_phase < 1:
-            raise RecipeError(f"run.norm_phase must be at least 0 and below 1, got {self.norm_phase}")
-        if not 0 < self.ema < 1:
-            raise RecipeError(f"run.ema must lie inside (0, 1), got {self.ema}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +162,8 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Reject contradictions between parts."""
+        if self.loss.teacher and self.loss.teacher_sees == "clean" and self.data.read == "stream":
+            raise RecipeError("recipe: stored targets need data.read: cache; or set loss.teacher_sees: augmented")
         if self.data.drawn and self.loss.teacher:
             raise RecipeError("recipe: drawn faces have no teacher; leave loss.teacher empty")
         if self.loss.norm != "qcface" and self.run.norm_phase > 0:

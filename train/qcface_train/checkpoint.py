@@ -65,17 +65,26 @@ def save_weights(path: Path, weights: dict[str, Tensor]) -> None:
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:
-    """Read what `save_weights` wrote, in float32.
+    """Read a network's weights, in float32, from what `save_weights` wrote or from a checkpoint.
+
+    Of a checkpoint it is the running average.
 
     Raises
     ------
     CheckpointError
         If it is missing, truncated or foreign.
     """
-    weights = _read(path).get("weights")
+    content = _read(path)
+    weights = content.get("weights", content.get("average"))
     if not isinstance(weights, dict):
-        raise CheckpointError(f"{path} holds no weights; give the weights.pt of a run, or --resume its folder")
+        raise CheckpointError(f"{path} holds no weights; give the weights.pt or checkpoint.pt of a run")
     return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
+
+
+def load_class_weights(path: Path) -> Tensor | None:
+    """Return the class weights (C, D) of a checkpoint; None of a file without them. Raises as `load_weights`."""
+    weight = _read(path).get("head", {}).get("weight")
+    return weight if isinstance(weight, Tensor) else None
 
 
 def _read(path: Path) -> dict[str, Any]:

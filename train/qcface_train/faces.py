@@ -80,6 +80,20 @@ class FaceSet:
         return len(self.labels)
 
 
+def read_whole(faces: FaceSet, rows: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Return pictures (K, 112, 112, 3) and labels (K,) of those of some rows that can be read."""
+    if not isinstance(faces.images, StreamedImages):
+        return np.asarray(faces.images[rows]), faces.labels[rows]
+    pictures, labels = [], []
+    for row in rows.tolist():
+        try:
+            pictures.append(faces.images[row])
+        except RecordError:
+            continue
+        labels.append(faces.labels[row])
+    return np.asarray(pictures, np.uint8).reshape(-1, SIDE, SIDE, 3), np.asarray(labels, np.int64)
+
+
 class StreamedImages:
     """Pictures decoded each time they are asked for; needs no memory and no cache.
 

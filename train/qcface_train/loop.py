@@ -1,4 +1,4 @@
-"""The training loop: one process, two phases in one run, exact resume.
+"""The training loop: one process or several, two phases in one run or two, exact resume.
 
 A step is a pure function of the recipe, the step's number, the planned number of steps and the state that a checkpoint
 holds; a run that was killed and resumed gives the loss curve of one that was not. A time budget only moves the planned
@@ -7,56 +7,45 @@ number of steps, and every change is written down in checkpoint and log.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import logging
 import math
 import time
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from qcface_train.arguments import Recipe
 from qcface_train.backbone import build_backbone
-from qcface_train.checkpoint import (
-    CheckpointError,
-    load_checkpoint,
-    load_weights,
-    save_checkpoint,
-    save_weights,
-)
-from qcface_train.data import NO_CLASS, Batch, BatchMaker, Split, ahead
-from qcface_train.faces import FaceSet
-from qcface_train.heads import CosineHead, build_margin, class_centres
+from qcface_train.checkpoint import CheckpointError, save_weights
+from qcface_train.classifier import Classifier
+from qcface_train.data import Batch, BatchMaker, Split, ahead
+from qcface_train.distributed import World
+from qcface_train.faces import FaceSet, read_whole
+from qcface_train.feeding import Feeder, OnlineTeacher
+from qcface_train.heads import build_margin, class_centres
+from qcface_train.interrupts import Interrupts
+from qcface_train.journal import Journal
 from qcface_train.norm_terms import build_norm_term
-from qcface_train.recognizability import guidance
+from qcface_train.objective import Objective, Verdict, mean_figures
+from qcface_train.optimiser import make_optimiser, move_average, set_rates
+from qcface_train.precision import Precision
+from qcface_train.run_report import write_run_report
+from qcface_train.run_state import begin_with, load_run, save_run
+from qcface_train.schedule import Clock, Plan, learning_rate, planned_steps
+from qcface_train.sources.pairs import PairSet
 from qcface_train.validation import validate
 
 _LOG = logging.getLogger("qcface_train")
-_REPLAN_SECONDS = 120.0
 _LADDER_FACES = 40
 
 
 class DivergedError(RuntimeError):
     """The loss is not finite."""
-
-
-@dataclass(slots=True)
-class Plan:
-    """How long the run is and where its norm phase begins; moved only by a time budget or by `control.json`."""
-
-    steps: int
-    norm_from: int
-
-    @classmethod
-    def of(cls, steps: int, norm_phase: float) -> Plan:
-        """Plan a run of `steps` steps with the last `norm_phase` of them in the norm phase."""
-        return cls(steps, steps if norm_phase == 0 else round(steps * (1 - norm_phase)))
 
 
 class Trainer:
@@ -69,60 +58,81 @@ class Trainer:
     faces, split : FaceSet, Split
         Pictures, and which of them train and which choose.
     targets : ndarray of float32, shape (N, 512), or None
-        The teacher's unit embeddings; needed if the recipe names a teacher.
+        Unit embeddings of the clean pictures by the teachers; needed if the recipe names a teacher.
     folder : Path
         For checkpoint, log and control file; not inside the source tree.
+    world : World, optional
+        The processes of the run; one on the CPU by default.
+    teacher : OnlineTeacher, optional
+        Embeds the changed pictures, if the recipe wants that.
+    pairs : mapping of str to PairSet, optional
+        Verification sets to watch.
     """
 
-    def __init__(self, recipe: Recipe, faces: FaceSet, split: Split, targets: np.ndarray | None, folder: Path) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        faces: FaceSet,
+        split: Split,
+        targets: np.ndarray | None,
+        folder: Path,
+        *,
+        world: World | None = None,
+        teacher: OnlineTeacher | None = None,
+        pairs: dict[str, PairSet] | None = None,
+    ) -> None:
         self.recipe, self.faces, self.split, self.folder = recipe, faces, split, folder
+        self.world = world or World()
+        self.pairs = pairs or {}
         torch.manual_seed(recipe.data.seed)
         torch.set_num_threads(recipe.run.threads)
         self.model = build_backbone(recipe.model)
-        self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        classifier = self._build_classifier(targets)
+        self.objective = Objective(recipe.loss, classifier, build_norm_term(recipe.loss)).to(self.world.device)
+        self.precision = Precision(recipe.run.precision, self.world.device)
+        self.model.to(self.world.device, memory_format=self.precision.memory_format)  # type: ignore[call-overload]
+        if recipe.run.sync_batch_norm and self.world.size > 1:
+            self.model = nn.SyncBatchNorm.convert_sync_batchnorm(self.model)  # type: ignore[no-untyped-call]
         self.average = copy.deepcopy(self.model).requires_grad_(False).eval()
-        self.head = CosineHead(split.class_count, self.model.final_bn.num_features)
-        if targets is not None:
-            self.head.start_from(class_centres(targets, split.train_classes, split.class_count))
-        self.margin = build_margin(recipe.loss)
-        self.norm_term = build_norm_term(recipe.loss)
-        self.batches = BatchMaker(faces, split, targets, recipe.run.batch, recipe.data.seed, window=recipe.data.window)
-        self.optimiser = self._make_optimiser()
-        self.plan = Plan.of(recipe.run.steps, recipe.run.norm_phase)
+        self.parallel = self.network = self.world.parallel(self.model)
+        if recipe.run.compile:
+            self.network = torch.compile(self.parallel, backend=recipe.run.compile)  # type: ignore[assignment]
+        part = self.world.even_part(recipe.run.batch)
+        batches = BatchMaker(
+            faces, split, targets, recipe.run.batch, recipe.data.seed, window=recipe.data.window, part=part
+        )
+        self.feeder = Feeder(batches, recipe.data, self.is_norm_step, self.world.device, teacher)
+        self.optimiser = make_optimiser(recipe.run, self.model, self.model.final_bn, classifier.head)
+        self.plan = Plan.of(planned_steps(recipe.run, len(split.train_rows)), recipe.run.norm_phase)
         self.step = 0
         self.norm_started_at = -1
         self.seconds = 0.0
         self._control_time = 0.0
+        self._last_norms = torch.zeros(0)
 
-    def _make_optimiser(self) -> torch.optim.AdamW:
-        gain = list(self.model.final_bn.parameters())
-        gain_ids = {id(parameter) for parameter in gain}
-        body = [parameter for parameter in self.model.parameters() if id(parameter) not in gain_ids]
-        groups: list[dict[str, Any]] = [
-            {"params": [p for p in body if p.ndim > 1], "weight_decay": self.recipe.run.weight_decay},
-            {"params": [p for p in body if p.ndim <= 1]},
-            {"params": list(self.head.parameters())},
-            {"params": gain},
-        ]
-        return torch.optim.AdamW(groups, lr=self.recipe.run.lr, weight_decay=0.0, fused=True)
+    def _build_classifier(self, targets: np.ndarray | None) -> Classifier:
+        size, count = self.model.final_bn.num_features, self.split.class_count
+        classes = self.split.train_classes[self.split.train_rows]
+        margin = build_margin(self.recipe.loss)
+        classifier = Classifier(
+            count, size, margin, self.recipe.loss.p_scale, self.world, all_known=bool((classes >= 0).all())
+        )
+        if targets is not None:
+            classifier.start_from(class_centres(targets, self.split.train_classes, count))
+        return classifier
 
     @property
-    def in_norm_phase(self) -> bool:
-        """Whether the next step has the norm loss on."""
-        return self.step >= self.plan.norm_from
+    def classifier(self) -> Classifier:
+        """The class weights and their margin."""
+        return self.objective.classifier
 
-    def learning_rate(self) -> float:
-        """Return the body's rate at this step: linear warm-up, then cosine over both phases."""
-        run = self.recipe.run
-        if self.step < run.warmup:
-            return run.lr * (self.step + 1) / run.warmup
-        share = (self.step - run.warmup) / max(1, self.plan.steps - run.warmup)
-        return run.lr * (run.last_lr + (1 - run.last_lr) * 0.5 * (1 + math.cos(math.pi * min(1.0, share))))
+    def is_norm_step(self, step: int) -> bool:
+        """Return whether a step lies in the norm phase."""
+        return step >= self.plan.norm_from
 
     def make_batch(self, step: int) -> Batch:
-        """Return batch `step` with the augmentation of its phase."""
-        phase = int(step >= self.plan.norm_from)
-        return self.batches.make(step, self.recipe.data.damage_share[phase], self.recipe.data.worst_damage[phase])
+        """Return this process's part of batch `step` with the augmentation of its phase."""
+        return self.feeder.make(step)
 
     def train_step(self, batch: Batch) -> dict[str, float]:
         """Take one step; return the figures to log.
@@ -130,155 +140,117 @@ class Trainer:
         Raises
         ------
         DivergedError
-            If the loss is NaN or infinite; the weights of before the step are kept.
+            If the loss or its gradient is NaN or infinite; the weights of before the step are kept.
         """
-        if self.in_norm_phase and self.norm_started_at < 0:
+        if self.is_norm_step(self.step) and self.norm_started_at < 0:
             self._start_norm_phase(batch)
-        self.model.train()
+        self.network.train()
+        self.objective.train()
         if self.norm_started_at >= 0:
             # With batch statistics an outlying face is scaled down by its own weight in the batch: its true norm is
             # never seen, and is enormous in evaluation mode. With running ones the loss sees what inference will see.
             self.model.final_bn.eval()
-        with torch.autocast("cpu", torch.bfloat16):
-            embeddings = self.model(batch.images)
-        loss, figures = self._loss(embeddings, batch)
-        if not math.isfinite(figures["loss"]):
-            parts = ", ".join(f"{name}={value:.4g}" for name, value in figures.items())
-            raise DivergedError(
-                f"loss is not finite at step {self.step} ({parts}); lower run.lr or loss.norm_weight and resume from "
-                f"{self.folder / 'checkpoint.pt'}, which is from before"
-            )
-        rate = self.learning_rate()
-        gain_rate = rate * (self.recipe.run.gain_lr if self.norm_started_at >= 0 else 1.0)
-        for group, lr in zip(self.optimiser.param_groups, (rate, rate, rate, gain_rate), strict=True):
-            group["lr"] = lr
+        # Dropout draws anew from the step's number, so that no state of a generator has to be kept.
+        torch.manual_seed((self.recipe.data.seed * 2**32 + self.step) * 4096 + self.world.rank)
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        clipped = nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.run.clip)
-        self.optimiser.step()
-        self._update_average()
+        verdicts = self._backward(batch)
+        parameters = [parameter for group in self.optimiser.param_groups for parameter in group["params"]]
+        self.precision.unscale(parameters)
+        gradient = nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.run.clip)
+        head_gradient = nn.utils.get_total_norm([p.grad for p in self.classifier.parameters() if p.grad is not None])
+        figures = self._agree(mean_figures(verdicts) | {"gradient": gradient, "head_gradient": head_gradient})
+        self._check(figures)
+        rate = learning_rate(self.recipe.run, self.plan.steps, self.step)
+        if self.precision.take_step(figures["gradient"] + figures["head_gradient"]):
+            set_rates(self.optimiser, rate, self.recipe.run.gain_lr if self.norm_started_at >= 0 else 1.0)
+            self.optimiser.step()
+            move_average(self.average, self.model, min(self.recipe.run.ema, (1 + self.step) / (10 + self.step)))
         self.step += 1
-        return figures | {"gradient": float(clipped), "lr": rate}
+        return figures | {"lr": rate}
 
-    def _loss(self, embeddings: Tensor, batch: Batch) -> tuple[Tensor, dict[str, float]]:
-        arguments = self.recipe.loss
-        embeddings = embeddings.float()  # (B, D)
-        norms = embeddings.norm(dim=1)
-        total = embeddings.new_zeros(())
-        figures: dict[str, float] = {}
-        known = batch.classes != NO_CLASS
-        classes = batch.classes[known]
-        cosines = self.head(embeddings[known])  # (K, C)
-        if len(classes):
-            identity = F.cross_entropy(self.margin(cosines, classes, norms[known]), classes)
-            total = total + arguments.identity_weight * identity
-            figures["id"] = float(identity.detach())
-        if arguments.teacher:
-            distillation = (1 - F.cosine_similarity(embeddings, batch.targets, dim=1)).mean()
-            total = total + arguments.distillation_weight * distillation
-            figures["kd"] = float(distillation.detach())
-        if len(classes):
-            p = guidance(cosines, classes, arguments.p_scale)
-            figures["p"] = float(p.mean())
-            if self.norm_term is not None and (self.norm_started_at >= 0 or not self.norm_term.late):
-                quality = self.norm_term(norms[known], p).mean()
-                since = self.step - max(0, self.norm_started_at) + 1
-                rise = min(1.0, since / max(1, arguments.norm_warmup)) if self.norm_term.late else 1.0
-                total = total + arguments.norm_weight * rise * quality
-                figures["qc"] = float(quality.detach())
-        z = norms.detach()
-        figures |= {"norm": float(z.mean()), "norm_min": float(z.min()), "norm_max": float(z.max())}
-        return total, {"loss": float(total.detach())} | figures
+    def _backward(self, batch: Batch) -> list[Verdict]:
+        """Add up the gradients of the batch, part by part."""
+        verdicts: list[Verdict] = []
+        count = self.recipe.run.accumulate
+        parts = zip(*(tensor.chunk(count) for tensor in (batch.images, batch.classes, batch.targets)), strict=True)
+        since = self.step - self.norm_started_at + 1 if self.norm_started_at >= 0 else 0
+        for number, part in enumerate(parts, 1):
+            with self._without_exchange() if number < count else contextlib.nullcontext():
+                with self.precision.autocast():
+                    embeddings = self.network(part[0].contiguous(memory_format=self.precision.memory_format))
+                verdict = self.objective(embeddings, Batch(*part), since)
+                (verdict.total * (self.precision.scale / count)).backward()
+            verdicts.append(verdict)
+        self._last_norms = verdicts[-1].norms
+        return verdicts
+
+    def _without_exchange(self) -> contextlib.AbstractContextManager[None]:
+        """Let processes exchange gradients once a step, after the last part."""
+        parallel = self.parallel
+        return (
+            parallel.no_sync()
+            if isinstance(parallel, nn.parallel.DistributedDataParallel)
+            else contextlib.nullcontext()
+        )
+
+    def _agree(self, figures: dict[str, Tensor]) -> dict[str, float]:
+        """Return the means over all processes, the extremes of the norms and the largest head gradient."""
+        names = sorted(figures)
+        values = torch.stack([figures[name].detach().double() for name in names])
+        means = self.world.sum(values) / self.world.size
+        extremes = self.world.max(torch.where(values.new_tensor([n == "norm_min" for n in names]) > 0, -values, values))
+        agreed = dict(zip(names, torch.stack([means, extremes], 1).tolist(), strict=True))
+        largest = {"norm_max": 1, "head_gradient": 1, "norm_min": -1}
+        return {name: largest[name] * extreme if name in largest else mean for name, (mean, extreme) in agreed.items()}
+
+    def _check(self, figures: dict[str, float]) -> None:
+        gradients = figures["gradient"] + figures["head_gradient"]
+        bad_gradient = self.precision.name != "fp16" and not math.isfinite(gradients)
+        if math.isfinite(figures["loss"]) and not bad_gradient:
+            return
+        parts = ", ".join(f"{name}={value:.4g}" for name, value in figures.items())
+        raise DivergedError(
+            f"loss is not finite at step {self.step} ({parts}); lower run.lr or loss.norm_weight and resume from "
+            f"{self.folder / 'checkpoint.pt'}, which is from before"
+        )
 
     @torch.no_grad()
     def _start_norm_phase(self, batch: Batch) -> None:
         """Scale the final batch norm so that the mean norm is half-way between la and ua (directions do not change)."""
         self.model.eval()
         middle = (self.recipe.loss.la + self.recipe.loss.ua) / 2
-        factor = middle / float(self.model(batch.images).norm(dim=1).mean())
+        mean = float(self.world.sum(self.model(batch.images).norm(dim=1).mean())) / self.world.size
         for network in (self.model, self.average):
-            network.final_bn.weight.mul_(factor)
-            network.final_bn.bias.mul_(factor)
+            network.final_bn.weight.mul_(middle / mean)
+            network.final_bn.bias.mul_(middle / mean)
         for parameter in self.model.final_bn.parameters():
             self.optimiser.state.pop(parameter, None)
         self.norm_started_at = self.step
-        _LOG.info("step %d: norm phase begins, gain scaled by %.3f", self.step, factor)
+        _LOG.info("step %d: norm phase begins, gain scaled by %.3f", self.step, middle / mean)
 
-    @torch.no_grad()
-    def _update_average(self) -> None:
-        decay = min(self.recipe.run.ema, (1 + self.step) / (10 + self.step))
-        pairs = zip(self.average.state_dict().values(), self.model.state_dict().values(), strict=True)
-        for kept, current in pairs:
-            if kept.is_floating_point():
-                kept.lerp_(current, 1 - decay)
-            else:
-                kept.copy_(current)
-
-    def state(self) -> dict[str, Any]:
-        """Return everything an exact resume needs."""
-        return {
-            "model": self.model.state_dict(),
-            "average": self.average.state_dict(),
-            "head": self.head.state_dict(),
-            "margin": self.margin.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "torch_rng": torch.get_rng_state(),
-            "step": self.step,
-            "plan": [self.plan.steps, self.plan.norm_from],
-            "norm_started_at": self.norm_started_at,
-            "seconds": self.seconds,
-            "samples": self.step * self.recipe.run.batch,
-            "architecture": asdict(self.recipe.model),
-            "recipe": self.recipe.digest(),
-        }
+    def save(self) -> None:
+        """Write the checkpoint; all processes must call it, the first one writes."""
+        save_run(self)
 
     def resume(self) -> None:
-        """Continue from the checkpoint in the run's folder.
+        """Continue from the checkpoint in the run's folder, also with another number of processes.
 
         Raises
         ------
         CheckpointError
             If there is none, it is damaged, or it belongs to another architecture or set of classes.
         """
-        content = load_checkpoint(self.folder / "checkpoint.pt")
-        try:
-            self.model.load_state_dict(content["model"])
-            self.average.load_state_dict(content["average"])
-            self.head.load_state_dict(content["head"])
-            # Checkpoints from before margins had running figures hold none.
-            self.margin.load_state_dict(content.get("margin", self.margin.state_dict()))
-        except RuntimeError as error:
-            raise CheckpointError(
-                f"the checkpoint in {self.folder} is of another architecture or set of classes "
-                f"(it says {content.get('architecture')}); give its recipe, or another folder: {error}"
-            ) from error
-        if content["recipe"] != self.recipe.digest():
-            _LOG.warning("the recipe differs from the one the checkpoint was begun with")
-        self.optimiser.load_state_dict(content["optimiser"])
-        torch.set_rng_state(content["torch_rng"])
-        self.step = content["step"]
-        self.plan = Plan(*content["plan"])
-        self.norm_started_at = content["norm_started_at"]
-        self.seconds = content["seconds"]
+        load_run(self)
 
     def start_from(self, path: Path) -> None:
-        """Begin with the weights of an earlier run (its ``weights.pt``); head, schedule and optimiser start afresh.
+        """Begin with the weights of an earlier run: its ``weights.pt``, or its checkpoint with the class weights.
 
         Raises
         ------
         CheckpointError
             If the file is damaged or of another architecture.
         """
-        weights = load_weights(path)
-        try:
-            self.model.load_state_dict(weights)
-            self.average.load_state_dict(weights)
-        except RuntimeError as error:
-            raise CheckpointError(f"{path} is of another architecture; give its recipe: {error}") from error
-
-    def save(self) -> None:
-        """Write the checkpoint."""
-        save_checkpoint(self.folder / "checkpoint.pt", self.state())
+        begin_with(self, path)
 
     def read_control(self) -> None:
         """Take a new plan from ``control.json`` ({"steps": N, "norm_from": M}, either may be absent) if it changed."""
@@ -295,103 +267,83 @@ class Trainer:
     def fit(self, minutes: float | None = None, *, shown: bool = True) -> None:
         """Train to the end of the plan, or so long that the run ends after `minutes`.
 
-        Writes ``log.jsonl`` (every step's figures), ``checkpoint.pt`` and evaluations on the held-out identities.
-        """
-        from tqdm import tqdm
+        Writes ``log.jsonl`` (every step's figures), ``checkpoint.pt``, evaluations on the held-out identities, and at
+        the end ``weights.pt`` and ``report.html``.
 
+        Raises
+        ------
+        KeyboardInterrupt
+            After SIGINT or SIGTERM, when the step is done and a checkpoint is written.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
-        clock = _Clock(minutes, self.step)
-        run = self.recipe.run
+        clock = Clock(minutes, self.step)
+        run, before = self.recipe.run, self.seconds
         saved = evaluated = time.monotonic()
-        before = self.seconds
-        bar = tqdm(total=self.plan.steps, initial=self.step, unit="step", disable=not shown, mininterval=20)
-        with (self.folder / "log.jsonl").open("a", buffering=1) as log, bar:
-            for _, batch in ahead(self.make_batch, self.step, lambda: self.plan.steps):
-                figures = self.train_step(batch)
+        first = self.world.is_first
+        journal = Journal(
+            self.folder, self.step, self.plan.steps, active=first, shown=shown, tensorboard=run.tensorboard
+        )
+        with journal, Interrupts() as interrupts:
+            for _, prepared in ahead(self.feeder.prepare, self.step, lambda: self.plan.steps, workers=run.workers):
+                figures = self.train_step(self.feeder.finish(prepared))
                 clock.tick()
                 self.seconds = before + clock.elapsed()
                 rate = clock.images_per_second(self.step, run.batch)
-                rounded = {name: round(value, 5) for name, value in figures.items()}
-                log.write(json.dumps({"step": self.step, "seconds": round(self.seconds, 1), **rounded}) + "\n")
-                bar.update(1)
-                bar.set_postfix_str(
-                    f"{rate:.0f} img/s " + " ".join(f"{n}={figures[n]:.3g}" for n in _SHOWN if n in figures),
-                    refresh=False,
-                )
-                self.read_control()
-                if clock.is_replanning_due(self.step):
-                    self._replan(clock)
-                bar.total = self.plan.steps
+                journal.step(self.step, self.seconds, rate, self.plan.steps, figures)
+                journal.norms(self.step, self._last_norms.cpu().numpy())
                 now = time.monotonic()
-                if now - saved > run.checkpoint_minutes * 60:
+                due = (now - saved > run.checkpoint_minutes * 60, now - evaluated > run.evaluate_minutes * 60)
+                must_save, must_evaluate, must_stop = self._decide(clock, due, interrupts.requested)
+                if must_stop:
                     self.save()
+                    raise KeyboardInterrupt
+                if must_save:
+                    self._try_to_save()
                     saved = time.monotonic()
-                if now - evaluated > run.evaluate_minutes * 60:
-                    self.evaluate(log)
+                if must_evaluate:
+                    self.evaluate(journal)
                     evaluated = time.monotonic()
             self.save()
-            save_weights(self.folder / "weights.pt", self.average.state_dict())
-            self.evaluate(log)
+            if first:
+                save_weights(self.folder / "weights.pt", self.average.state_dict())
+            self.evaluate(journal)
+        if first:
+            write_run_report(self.folder)
 
-    def _replan(self, clock: _Clock) -> None:
+    def _decide(self, clock: Clock, due: tuple[bool, bool], stop: bool) -> tuple[bool, bool, bool]:
+        """Let the first process decide on plan, checkpoint and evaluation, and any process on stopping."""
+        if self.world.is_first:
+            self.read_control()
+            if clock.is_replanning_due(self.step):
+                self._replan(clock)
+        if self.world.size == 1:
+            return *due, stop
+        wish = [*due, self.plan.steps, self.plan.norm_from] if self.world.is_first else [0, 0, 0, 0]
+        agreed = torch.tensor([*wish, stop], dtype=torch.int64, device=self.world.device)
+        save, evaluate, steps, norm_from, stops = self.world.sum(agreed).tolist()
+        self.plan = Plan(steps, norm_from)
+        return bool(save), bool(evaluate), bool(stops)
+
+    def _try_to_save(self) -> None:
+        try:
+            self.save()
+        except CheckpointError as error:
+            # A full disk may be cleared before the next attempt; hours of training must not end for it.
+            _LOG.error("%s; training goes on", error)
+
+    def _replan(self, clock: Clock) -> None:
         steps = clock.plan_steps(self.step)
         norm_from = self.plan.norm_from
         if self.norm_started_at < 0:
             norm_from = max(self.step, Plan.of(steps, self.recipe.run.norm_phase).norm_from)
         self.plan = Plan(max(steps, self.step), norm_from)
 
-    def evaluate(self, log: Any) -> None:
+    def evaluate(self, journal: Journal) -> None:
         """Measure the running average on the held-out identities and log it."""
         rows = self.split.held_out_rows
-        if not len(rows):
-            return
-        faces = _LADDER_FACES if self.norm_started_at >= 0 else 0
-        result = validate(self.average, self.faces.images[rows], self.faces.labels[rows], faces)
-        log.write(json.dumps({"step": self.step, "validation": result.to_dict()}) + "\n")
-        _LOG.info("step %d: held-out %s", self.step, json.dumps(result.to_dict()))
-
-
-_SHOWN = ("kd", "id", "p", "qc", "norm")
-
-
-class _Clock:
-    """Measures the rate of a run and turns a time budget into a number of steps."""
-
-    _LONGEST_STEP = 10.0
-    """Seconds; what goes beyond (a stopped process, a sleeping machine) says nothing of the rate."""
-
-    def __init__(self, minutes: float | None, first_step: int) -> None:
-        now = time.monotonic()
-        self._start = self._last = self._planned_at = now
-        self._deadline = None if minutes is None else now + minutes * 60
-        self._first = self._mark_step = first_step
-        self._active = self._mark_active = 0.0
-        self._planned = False
-
-    def tick(self) -> None:
-        """Note the end of a step."""
-        now = time.monotonic()
-        self._active += min(now - self._last, self._LONGEST_STEP)
-        self._last = now
-
-    def elapsed(self) -> float:
-        return time.monotonic() - self._start
-
-    def images_per_second(self, step: int, batch: int) -> float:
-        return (step - self._first) * batch / max(self._active, 1e-9)
-
-    def is_replanning_due(self, step: int) -> bool:
-        if self._deadline is None:
-            return False
-        early = not self._planned and step - self._first >= 20
-        return early or time.monotonic() - self._planned_at > _REPLAN_SECONDS
-
-    def plan_steps(self, step: int) -> int:
-        """Return the step at which the budget will be used up, from the pace since the last plan and of the run."""
-        now = time.monotonic()
-        recent = (step - self._mark_step) / max(self._active - self._mark_active, 1e-9)
-        whole = (step - self._first) / max(self._active, 1e-9)
-        # Half each: neither one busy minute nor a change for good misleads the plan for long.
-        left = max(0.0, (self._deadline or now) - now)
-        self._mark_step, self._mark_active, self._planned_at, self._planned = step, self._active, now, True
-        return step + int(left * (recent + whole) / 2)
+        if self.world.is_first and (len(rows) or self.pairs):
+            faces = _LADDER_FACES if self.norm_started_at >= 0 else 0
+            pictures, labels = read_whole(self.faces, rows)
+            result = validate(self.average, pictures, labels, faces, self.pairs)
+            journal.validation(self.step, self.step * self.recipe.run.batch, result.to_dict())
+        self.world.wait()

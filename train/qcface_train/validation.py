@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -11,7 +12,12 @@ from torch import nn
 
 from qcface_sdk.evaluation.correlation import spearman as rank_correlation
 from qcface_sdk.evaluation.ladder import KINDS, LADDER_SEED, climb
+from qcface_sdk.evaluation.verification import evaluate_folds
 from qcface_train.data import to_network_input
+from qcface_train.sources.pairs import PairSet
+
+FOLDS = 10
+"""Folds of a verification set; pairs beyond a multiple of it are left out."""
 
 Floats = NDArray[np.float32]
 
@@ -30,6 +36,8 @@ class Validation:
     """Mean over faces of Spearman(severity, magnitude), by kind of damage; empty if not asked for."""
     ladder_norms: dict[str, tuple[float, ...]]
     """Median magnitude at each rung, by kind of damage, the clean crop first."""
+    pairs: dict[str, float]
+    """Accuracy on verification pairs, by name of the set."""
 
     def to_dict(self) -> dict[str, object]:
         """Return plain values for JSON."""
@@ -41,8 +49,9 @@ def embed(model: nn.Module, pictures: NDArray[np.uint8], batch: int = 64) -> Flo
     """Embed RGB crops (N, 112, 112, 3) in evaluation mode and float32; return (N, D), not normalised."""
     was_training = model.training
     model.eval()
+    device = next(model.parameters()).device
     parts = [
-        model(to_network_input(np.asarray(pictures[start : start + batch]))).float().numpy()
+        model(to_network_input(np.asarray(pictures[start : start + batch])).to(device)).float().cpu().numpy()
         for start in range(0, len(pictures), batch)
     ]
     model.train(was_training)
@@ -50,16 +59,45 @@ def embed(model: nn.Module, pictures: NDArray[np.uint8], batch: int = 64) -> Flo
 
 
 def validate(
-    model: nn.Module, pictures: NDArray[np.uint8], labels: NDArray[np.int64], ladder_faces: int = 0
+    model: nn.Module,
+    pictures: NDArray[np.uint8],
+    labels: NDArray[np.int64],
+    ladder_faces: int = 0,
+    pairs: Mapping[str, PairSet] | None = None,
 ) -> Validation:
-    """Measure a network on labelled RGB crops; `ladder_faces` people climb the ladder with their first picture."""
+    """Measure a network.
+
+    Parameters
+    ----------
+    model : nn.Module
+        From network input to raw embedding.
+    pictures, labels : ndarray
+        Labelled RGB crops (N, 112, 112, 3).
+    ladder_faces : int
+        People who climb the ladder with their first picture.
+    pairs : mapping of str to PairSet, optional
+        Verification sets.
+    """
+    verification = {name: pair_accuracy(model, each) for name, each in (pairs or {}).items()}
+    if not len(labels):
+        nothing = float("nan")
+        return Validation(nothing, nothing, (), {}, {}, verification)
     raw = embed(model, pictures)
     norms = np.linalg.norm(raw, axis=1)
     accuracy, tar = _pair_figures(raw / norms[:, None], labels)
     _, firsts = np.unique(labels, return_index=True)
     spearman, medians = climb_ladder(model, pictures[firsts[:ladder_faces]]) if ladder_faces else ({}, {})
     percentiles = tuple(float(value) for value in np.percentile(norms, (0, 1, 5, 50, 95, 99, 100)))
-    return Validation(accuracy, tar, percentiles, spearman, medians)
+    return Validation(accuracy, tar, percentiles, spearman, medians, verification)
+
+
+def pair_accuracy(model: nn.Module, pairs: PairSet) -> float:
+    """Return the accuracy on verification pairs, each fold with the best threshold of the others."""
+    first, second = embed(model, pairs.first), embed(model, pairs.second)
+    lengths = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
+    similarity = np.sum(first * second, axis=1) / np.maximum(lengths, 1e-12)
+    count = len(pairs) - len(pairs) % FOLDS
+    return float(evaluate_folds(similarity[:count], pairs.same[:count], folds=FOLDS).mean)
 
 
 def climb_ladder(

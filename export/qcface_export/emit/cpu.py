@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from qcface_export.calibration_table import DEFAULT_PERCENTILE, CalibrationTable
+from qcface_export.emit.pixels import PixelGrid, pixel_grid
 from qcface_export.emit.prelu import prelu_as_max
 from qcface_export.emit.quantization import (
     Scale,
@@ -125,8 +126,14 @@ class _Plan:
             self.scales.setdefault(tensor, asymmetric_scale(low, high, signed=signed))
 
         inputs = {node.input[0] for node in graph.nodes if node.name in self.layers}
+        self.pixels: PixelGrid | None = None
         if graph.input in inputs:
-            store(graph.input)
+            self.pixels = pixel_grid(table.preprocessing)
+            if self.pixels:
+                zero = self.pixels.zero_pixel - (128 if signed else 0)
+                self.scales[graph.input] = Scale(np.float32(self.pixels.step), zero, signed)
+            else:
+                store(graph.input)
         for node in graph.nodes:
             output = node.output[0]
             if output in self.dropped:
@@ -162,6 +169,15 @@ def output_axis(node: onnx.NodeProto) -> int:
     return 0 if node.op_type == "Conv" or attributes(node).get("transB", 0) else 1
 
 
+def shifted_bias(
+    bias: NDArray[np.float32] | None, weight: NDArray[np.float32], axis: int, pixels: PixelGrid
+) -> NDArray[np.float32]:
+    """Return the bias that takes the shift of the pixels back; exact but for the zero padding at the border."""
+    others = tuple(i for i in range(weight.ndim) if i != axis)
+    taken = weight.astype(np.float64).sum(axis=others) * pixels.shift
+    return np.asarray((0.0 if bias is None else bias) - taken, np.float32)
+
+
 class _Writer:
     def __init__(self, graph: Graph, plan: _Plan, *, per_channel: bool) -> None:
         self._graph, self._plan, self._per_channel = graph, plan, per_channel
@@ -171,7 +187,7 @@ class _Writer:
     def write(self) -> bytes:
         graph, plan = self._graph, self._plan
         if graph.input in plan.scales:
-            self._store(graph.input, graph.input)
+            self._store(self._shifted_input(), graph.input)
         sources = {source: output for output, source in plan.dropped.items()}
         for node in graph.nodes:
             output = node.output[0]
@@ -182,6 +198,14 @@ class _Writer:
             if stored in plan.scales:
                 self._store(output, stored)
         return rebuild(graph.proto, self._nodes, self._constants, opset=_OPSET, ir_version=_IR_VERSION)
+
+    def _shifted_input(self) -> str:
+        name, pixels = self._graph.input, self._plan.pixels
+        if pixels is None or pixels.shift == 0:
+            return name
+        shift = self._constant(f"{name}_shift", np.asarray(pixels.shift, np.float32))
+        self._nodes.append(helper.make_node("Add", [name, shift], [f"{name}_shifted"], name=f"{name}_shifted_node"))
+        return f"{name}_shifted"
 
     def _add(self, node: onnx.NodeProto) -> None:
         copy = onnx.NodeProto()
@@ -226,12 +250,14 @@ class _Writer:
             self._nodes.append(helper.make_node(kind, [before, scale, zero], [after], name=f"{after}_node"))
 
     def _quantize_constants(self, node: onnx.NodeProto) -> None:
-        source = self._plan.scales[node.input[0].removesuffix("_dequantized")].scale
-        weight_name = node.input[1]
-        weight = self._graph.constants[weight_name].astype(np.float32)
+        tensor = node.input[0].removesuffix("_dequantized")
+        source = self._plan.scales[tensor].scale
+        weight = self._graph.constants[node.input[1]].astype(np.float32)
         axis = output_axis(node) if self._per_channel else None
         has_bias = len(node.input) > 2 and node.input[2] in self._graph.constants
         bias = self._graph.constants[node.input[2]].astype(np.float32).ravel() if has_bias else None
+        if tensor == self._graph.input and self._plan.pixels:
+            bias = shifted_bias(bias, weight, output_axis(node), self._plan.pixels)
         least = least_weight_scales(bias, source) if bias is not None else None
         if axis is None and least is not None:
             least = least.max(keepdims=True)
@@ -240,7 +266,11 @@ class _Writer:
         node.input[1] = self._dequantized(f"{node.name}_weight", integers, scales, axis)
         if bias is not None:
             steps = np.broadcast_to((source * scales).astype(np.float32), bias.shape)
-            node.input[2] = self._dequantized(f"{node.name}_bias", quantize_bias(bias, steps), np.array(steps), 0)
+            name = self._dequantized(f"{node.name}_bias", quantize_bias(bias, steps), np.array(steps), 0)
+            if len(node.input) > 2:
+                node.input[2] = name
+            else:
+                node.input.append(name)
 
     def _dequantized(
         self, name: str, integers: NDArray[np.int8] | NDArray[np.int32], scales: NDArray[np.float32], axis: int | None

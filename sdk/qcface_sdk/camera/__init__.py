@@ -6,6 +6,7 @@ Needs PyAV for cameras and files: ``pip install "qcface-sdk[camera]"``.
 from qcface_sdk.camera.access import AccessRule, AllOf, AllowList, WeeklySchedule
 from qcface_sdk.camera.address import CameraAddress, SourceKind
 from qcface_sdk.camera.capture import Capture, CaptureState, CaptureStatus
+from qcface_sdk.camera.discovery import FoundCamera, find_cameras, stream_of
 from qcface_sdk.camera.door import Door
 from qcface_sdk.camera.feed import FrameFeed, FrameSource, faces_from_boxes
 from qcface_sdk.camera.frame import Frame
@@ -31,6 +32,7 @@ __all__ = [
     "DoorRules",
     "DoorStatus",
     "DoorView",
+    "FoundCamera",
     "Frame",
     "FrameFeed",
     "FrameSource",
@@ -43,4 +45,6 @@ __all__ = [
     "Tracker",
     "WeeklySchedule",
     "faces_from_boxes",
+    "find_cameras",
+    "stream_of",
 ]

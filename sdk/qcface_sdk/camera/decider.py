@@ -54,8 +54,8 @@ class Fit(Enum):
 class PeopleIndex(Protocol):
     """What a door needs of a gallery; `Gallery` is one."""
 
-    def identify(self, probe: Template, **rate: Any) -> Identification:
-        """Search (1:N)."""
+    def identify(self, probe: Template, *, threshold: float | None = None, fpir: float | None = None) -> Identification:
+        """Search (1:N), by one of the two."""
 
     def get(self, subject: str) -> Sequence[Template]:
         """Return a subject's templates, for comparing with a presented credential (1:1)."""
@@ -77,10 +77,8 @@ class Decider:
     ) -> None:
         self._engine, self._gallery, self._rules, self._stages = engine, gallery, rules, stages
         self._door, self._liveness, self._access = door, liveness, access
-        self.rate: dict[str, float] = {"fpir": rules.fpir} if rules.fpir is not None else {}
         # Also where searches go by FPIR: one comparison with a credential's owner is a matter of FMR.
         self.one_to_one = rules.threshold if rules.threshold is not None else engine.threshold(rules.fmr or DEFAULT_FMR)
-        self.rate = self.rate or {"threshold": self.one_to_one}
 
     def worth_embedding(self, case: Case, quality: PreQuality, time: float) -> bool:
         """Return whether a picture can improve what is known of a person."""
@@ -137,7 +135,7 @@ class Decider:
         rules, quality = self._rules, float(case.fusion.quality)
         template = self._stages.run("fuse", case.fusion.template)
         if credential is None:
-            found = self._stages.run("search", lambda: self._gallery.identify(template, **self.rate))
+            found = self._stages.run("search", lambda: self._search(template))
         else:
             found = self._stages.run("search", lambda: self._compare(template, credential))
         best = found.candidates[0] if found.candidates else None
@@ -205,6 +203,11 @@ class Decider:
         if len(case.live_scores) < self._rules.liveness_pictures:
             return None
         return Liveness.LIVE if float(np.mean(case.live_scores)) >= check.threshold else Liveness.SPOOF
+
+    def _search(self, template: Template) -> Identification:
+        if self._rules.fpir is not None:
+            return self._gallery.identify(template, fpir=self._rules.fpir)
+        return self._gallery.identify(template, threshold=self.one_to_one)
 
     def _compare(self, template: Template, credential: str) -> Identification:
         """Compare with one subject, in the form of a search."""

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from qcface_sdk.cli.command import Command
 from qcface_sdk.cli.exit_codes import ExitCode
+from qcface_sdk.cli.galleries import place
 from qcface_sdk.cli.gallery_actions.action import add_key, moment
 from qcface_sdk.cli.options import add_engine_options, add_json_option, add_picture_inputs, open_engine
 from qcface_sdk.cli.pictures import find_pictures
@@ -45,7 +46,12 @@ _RIVAL_SHARE = 0.7
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare arguments and options."""
-    parser.add_argument("gallery", type=Path, metavar="GALLERY", help="gallery file, made if it does not exist")
+    parser.add_argument(
+        "gallery",
+        type=place,
+        metavar="GALLERY",
+        help="gallery file or milvus://host:port/name, made if it does not exist",
+    )
     parser.add_argument("subject", metavar="SUBJECT", help="id of the person")
     add_picture_inputs(parser)
     parser.add_argument(

@@ -13,7 +13,7 @@ from typing import Any
 
 from qcface_sdk.cli.command import Command
 from qcface_sdk.cli.exit_codes import ExitCode, exit_code_of_outcome, worst_of
-from qcface_sdk.cli.galleries import open_existing
+from qcface_sdk.cli.galleries import open_place, place
 from qcface_sdk.cli.gallery_actions.action import add_key
 from qcface_sdk.cli.options import (
     add_engine_options,
@@ -49,7 +49,9 @@ _DEFAULT_FMR = 1e-4
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare arguments and options."""
-    parser.add_argument("gallery", type=Path, metavar="GALLERY", help="gallery file, see qcface enroll")
+    parser.add_argument(
+        "gallery", type=place, metavar="GALLERY", help="gallery file or milvus://host:port/name, see qcface enroll"
+    )
     add_picture_inputs(parser)
     rate = parser.add_mutually_exclusive_group()
     rate.add_argument(
@@ -76,7 +78,7 @@ def run(args: argparse.Namespace) -> ExitCode:
     """Search the gallery for each picture's faces and print who it is."""
     paths = find_pictures(args.pictures)
     codes: list[ExitCode] = []
-    with open_engine(args) as engine, open_existing(args.gallery, engine=engine, key=args.key) as gallery:
+    with open_engine(args) as engine, open_place(args.gallery, engine=engine, key=args.key) as gallery:
         folder = None if args.output is None else AnnotatedFolder(args.output)
         with Progress(len(paths), "pictures", beside_output=True) as bar:
             for path, image in read_each(paths):

@@ -1,15 +1,18 @@
 """People and their templates: enrol, identify (1:N), remove, and keep in order.
 
-`Gallery.open` gives an `EmbeddedGallery`, one encrypted file searched in memory.
+`Gallery.open` gives an `EmbeddedGallery`, one encrypted file searched in memory, or a `MilvusGallery`, a collection of
+a vector server; `sync` keeps the one like the other.
 """
 
 from qcface_sdk.gallery.embedded import EmbeddedGallery
 from qcface_sdk.gallery.gallery import Gallery
 from qcface_sdk.gallery.judgement import EnrolmentIssue
 from qcface_sdk.gallery.migration import Reenrolled, migrate, reenroll
+from qcface_sdk.gallery.milvus import MilvusGallery
 from qcface_sdk.gallery.moving import Imported
 from qcface_sdk.gallery.records import AuditEntry, Enrolment, Removal, Statistics, SubjectReport
 from qcface_sdk.gallery.restoring import Restored, restore
+from qcface_sdk.gallery.sync import Synced, sync
 
 __all__ = [
     "AuditEntry",
@@ -18,12 +21,15 @@ __all__ = [
     "EnrolmentIssue",
     "Gallery",
     "Imported",
+    "MilvusGallery",
     "Reenrolled",
     "Removal",
     "Restored",
     "Statistics",
     "SubjectReport",
+    "Synced",
     "migrate",
     "reenroll",
     "restore",
+    "sync",
 ]

@@ -8,13 +8,14 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qcface_sdk.checks import check_positive, check_positive_int
-from qcface_sdk.errors import EnrolmentRefusedError, ThresholdUnavailableError
+from qcface_sdk.errors import EnrolmentRefusedError, OptionError, ThresholdUnavailableError
+from qcface_sdk.gallery.address import SCHEME
 from qcface_sdk.gallery.judgement import (
     Admission,
     EnrolmentIssue,
@@ -31,9 +32,6 @@ from qcface_sdk.gallery.subject import check_subject
 from qcface_sdk.gallery.terms import check_consent, check_expires, check_kept_crops
 from qcface_sdk.results import Candidate, Face, Identification
 from qcface_sdk.template import Template
-
-if TYPE_CHECKING:
-    from qcface_sdk.gallery.embedded import EmbeddedGallery
 
 _Self = TypeVar("_Self", bound="Gallery")
 
@@ -68,13 +66,15 @@ class Gallery(ABC):
         read_only: bool = False,
         timeout: float = 5.0,
         threads: int = 1,
-    ) -> EmbeddedGallery:
+        **server: Any,
+    ) -> Gallery:
         """Open a gallery, and create it if there is none.
 
         Parameters
         ----------
         path : str or path
-            File of an encrypted gallery (an `EmbeddedGallery`, which has more methods).
+            File of an encrypted gallery (an `EmbeddedGallery`, which has more methods), or
+            ``"milvus://host:19530/name"`` for a collection of a vector server (a `MilvusGallery`).
         contract : str or None
             Embedding contract the gallery must have, such as ``engine.contract``; a gallery without one takes it.
             ``None`` accepts any, and the first template enrolled sets it.
@@ -91,6 +91,8 @@ class Gallery(ABC):
             Seconds to wait while another process writes, or for an answer of the server.
         threads : int
             Threads of one search; memory bandwidth is shared, so more than a few rarely help.
+        **server
+            Further options of `MilvusGallery.connect`: ``token``, ``tls``, ``retries``, ``index``, ``fallback``.
 
         Returns
         -------
@@ -106,11 +108,21 @@ class Gallery(ABC):
             If the gallery holds embeddings of another contract.
         GalleryStorageError
             If the file or its folder is missing, unreadable, read-only or locked too long, or the disk is full.
+        GalleryUnreachableError
+            If the server does not answer.
         OptionError
-            If an option is out of range.
+            If an option is out of range, or one of the other kind of gallery.
         """
         check_positive("timeout", timeout)
         check_positive_int("threads", threads)
+        if isinstance(path, str) and path.startswith(SCHEME):
+            from qcface_sdk.gallery.milvus import MilvusGallery
+
+            if key is not None:
+                raise OptionError("a vector server holds vectors in plain form and takes no key=; leave it out")
+            return MilvusGallery.connect(path, contract, engine=engine, read_only=read_only, timeout=timeout, **server)
+        if server:
+            raise OptionError(f"{', '.join(server)} belongs to {SCHEME} galleries, got the file {path}")
         from qcface_sdk.gallery.embedded import EmbeddedGallery
 
         return EmbeddedGallery.open_file(

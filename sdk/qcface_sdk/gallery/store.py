@@ -9,7 +9,7 @@ import json
 import secrets
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -243,6 +243,18 @@ def delete_person(connection: sqlite3.Connection, person: Person) -> tuple[int, 
     connection.execute("DELETE FROM subject WHERE subject_id = ?", values)
     connection.execute("INSERT INTO spare_slot VALUES (?, 0)", (person.slot,))
     return templates, crops
+
+
+def delete_templates(connection: sqlite3.Connection, person: Person, keep: Collection[str]) -> int:
+    """Delete those templates of a subject whose uid is not in `keep`; return how many."""
+    found = connection.execute("SELECT template_id, uid FROM template WHERE subject_id = ?", (person.subject_id,))
+    gone = [(number,) for number, uid in found.fetchall() if uid not in keep]
+    if gone:
+        connection.execute("UPDATE head SET removals = removals + 1")
+        connection.executemany("INSERT INTO gone SELECT removals, ? FROM head", gone)
+        for table in ("crop", "code", "template"):
+            connection.executemany(f"DELETE FROM {table} WHERE template_id = ?", gone)
+    return len(gone)
 
 
 def shred_pending(connection: sqlite3.Connection, keyring: Keyring) -> int:

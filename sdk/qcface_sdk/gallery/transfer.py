@@ -134,11 +134,12 @@ def _header(file: BinaryIO, path: str) -> tuple[bytes, dict[str, Any]]:
     try:
         about = json.loads(header)
         scrypt = about["scrypt"]
-        cost = 128 * int(scrypt["n"]) * int(scrypt["r"])
+        rounds, cost = int(scrypt["n"]), 128 * int(scrypt["n"]) * int(scrypt["r"])
         bytes.fromhex(scrypt["salt"])
     except (ValueError, KeyError, TypeError) as error:
         raise GalleryFormatError(f"{path} has a damaged header") from error
-    if not 0 < cost <= _MOST_SCRYPT_BYTES or not 1 <= int(scrypt["p"]) <= 4:
+    power_of_two = rounds >= 2 and rounds & (rounds - 1) == 0
+    if not power_of_two or not 0 < cost <= _MOST_SCRYPT_BYTES or not 1 <= int(scrypt["p"]) <= 4:
         raise GalleryFormatError(f"{path} asks for {cost:,} bytes to make its key; it is damaged or an attack")
     return header, about
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -56,12 +57,22 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "people.qcgallery"
 
 
-@pytest.fixture
-def gallery(path: Path) -> Iterator[Gallery]:
-    """Ten people, ``p0`` to ``p9``."""
+@pytest.fixture(scope="session")
+def ten_people(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Closed gallery of ten people, to be copied: enrolling waits for the disk."""
+    path = tmp_path_factory.mktemp("ten") / "people"
     with Gallery.open(path) as opened:
         for number in range(10):
             opened.enroll(f"p{number}", template_of(number))
+    return path
+
+
+@pytest.fixture
+def gallery(path: Path, ten_people: Path) -> Iterator[Gallery]:
+    """Ten people, ``p0`` to ``p9``."""
+    for ending in ("", ".keyring", ".key"):
+        shutil.copy(f"{ten_people}{ending}", f"{path}{ending}")
+    with Gallery.open(path) as opened:
         yield opened
 
 

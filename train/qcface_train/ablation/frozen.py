@@ -17,9 +17,10 @@ from qcface_train.arguments import Recipe
 from qcface_train.backbone import EMBEDDING_SIZE
 from qcface_train.evaluation.lfw import VerificationSet
 from qcface_train.heads import CosineHead, build_margin
-from qcface_train.loop import DivergedError, Plan
+from qcface_train.loop import DivergedError
 from qcface_train.norm_terms import build_norm_term
 from qcface_train.recognizability import guidance
+from qcface_train.schedule import Plan
 
 
 class FrozenNet(nn.Module):

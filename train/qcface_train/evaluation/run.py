@@ -75,14 +75,15 @@ def evaluate(options: Options, command: Sequence[str] = ()) -> Figures:
         options.model, backend=options.backend, precision=options.precision, threads=options.threads
     )
     try:
-        figures = _measure(options, recognizer, faces)
+        figures = measure(options, recognizer, faces)
     finally:
         recognizer.close()
     created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     return {"created": created, "command": list(command), **figures}
 
 
-def _measure(options: Options, recognizer: Recognizer, faces: VerificationSet) -> Figures:
+def measure(options: Options, recognizer: Recognizer, faces: VerificationSet) -> Figures:
+    """Do as `evaluate` with a recogniser and faces at hand."""
     embeddings = recognizer.embed(faces.crops, options.data_name)
     model = {
         "file": options.model.name,

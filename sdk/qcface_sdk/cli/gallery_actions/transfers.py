@@ -11,7 +11,7 @@ from qcface_sdk.cli.gallery_actions.action import Action, add_gallery, add_passp
 from qcface_sdk.cli.options import add_engine_options, open_engine
 from qcface_sdk.cli.printing import plural, print_json
 from qcface_sdk.cli.progress import Progress
-from qcface_sdk.gallery import EmbeddedGallery, migrate, reenroll
+from qcface_sdk.gallery import EmbeddedGallery, MilvusGallery, migrate, reenroll, sync
 
 
 def _add_export(parser: argparse.ArgumentParser) -> None:
@@ -95,6 +95,29 @@ def _reenroll(args: argparse.Namespace) -> ExitCode:
     return ExitCode.RETRY if done.without_crops else ExitCode.OK
 
 
+def _add_sync(parser: argparse.ArgumentParser) -> None:
+    add_gallery(parser)
+    parser.add_argument("central", metavar="ADDRESS", help="milvus://host:port/name; its token in $QCFACE_MILVUS_TOKEN")
+    parser.add_argument("--tls", action="store_true", help="connect by TLS")
+    parser.add_argument("--allow-empty", action="store_true", help="let an empty central gallery empty the door's")
+
+
+def _sync(args: argparse.Namespace) -> ExitCode:
+    with (
+        EmbeddedGallery.open_file(args.gallery, key=args.key) as door,
+        MilvusGallery.connect(args.central, door.contract, read_only=True, tls=args.tls) as central,
+    ):
+        done = sync(door, central, allow_empty=args.allow_empty)
+    if args.json:
+        print_json({"path": str(args.gallery), "central": args.central, **done.to_dict()})
+    else:
+        print(
+            f"{args.gallery}: {len(done.added)} added, {len(done.changed)} changed, {len(done.removed)} removed, "
+            f"{len(done.kept_local)} of this door's own kept"
+        )
+    return ExitCode.OK
+
+
 ACTIONS = (
     Action(
         "export",
@@ -129,5 +152,14 @@ ACTIONS = (
         "  qcface gallery re-enroll staff.db staff-new.db --model new-model.qcface\n",
         _add_reenroll,
         _reenroll,
+    ),
+    Action(
+        "sync",
+        "make a door's gallery like the central one",
+        "Fetch what the central gallery has and the door has not, and remove who is not there any more. The centre\n"
+        "wins; people enrolled at the door whom it does not know stay. The door goes on meanwhile; run it often.",
+        "  qcface gallery sync door.db milvus://10.0.0.5:19530/people\n",
+        _add_sync,
+        _sync,
     ),
 )

@@ -1,0 +1,190 @@
+"""When all of a network in 8 bits loses too much: find the fewest and cheapest layers that must stay in float.
+
+Each layer in turn is taken out of 8 bits, the file emitted and run. The layers that help most for their cost are then
+taken out together, one more at a time, until the figures keep their limits, and those put back that were not needed
+after all. Figures of the emitted file decide, no model of the error.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qcface_export.calibration_table import CalibrationTable
+from qcface_export.errors import GateError
+from qcface_export.onnx_graph import Graph
+from qcface_export.proof.limits import Limit
+from qcface_export.proof.magnitudes import measure_embeddings
+
+Run = Callable[[Sequence[str]], NDArray[np.float32]]
+"""From the names of the layers in float to embeddings of the search pictures by the file that results."""
+
+_JUDGED = ("cosine_mean", "cosine_min", "norm_bias", "norm_error_p95", "norm_error_max", "magnitude_spearman")
+# What a layer costs besides its multiplications: two conversions and its place in the search.
+_FIXED_COST = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One layer that was taken out of 8 bits."""
+
+    layer: str
+    """Its name in the master."""
+    share: float
+    """Its share of the network's multiplications."""
+    strain: float
+    """Largest figure relative to its limit with this layer and all before it in float; 1 is the limit."""
+    figure: str
+    """Name of that figure."""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.layer} in float ({100 * self.share:.1f} % of the multiplications): "
+            f"worst figure {self.figure} at {100 * self.strain:.0f} % of its limit"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What a search found."""
+
+    layers: tuple[str, ...]
+    """Layers to keep in float, in the order in which they were found."""
+    before: Step
+    """Where it began: no layer."""
+    steps: tuple[Step, ...]
+    """What each layer brought."""
+
+    def lines(self) -> list[str]:
+        """Return the search as text."""
+        start = f"all layers in 8 bits: {self.before.figure} at {100 * self.before.strain:.0f} % of its limit"
+        return [start, *map(str, self.steps)]
+
+
+def search_layers(
+    master: bytes,
+    table: CalibrationTable,
+    reference: NDArray[np.float32],
+    run: Run,
+    limits: Mapping[str, Limit],
+    *,
+    most: int = 6,
+    room: float = 0.9,
+    start: Sequence[str] = (),
+    progress: Callable[[str], None] = lambda text: None,
+) -> Search:
+    """Find the fewest layers to keep in float.
+
+    Parameters
+    ----------
+    master : bytes
+        FP32 ONNX.
+    table : CalibrationTable
+        Of this master; gives the sizes of the layers.
+    reference : ndarray of float32, shape (N, D)
+        Embeddings of the search pictures by the master.
+    run : callable
+        Emits and runs the file with some layers in float.
+    limits : mapping of str to Limit
+        Of the gate; the figures that need no labels are judged here.
+    most : int
+        Layers to keep in float at most.
+    room : float
+        Share of each limit to stay within, because the gate judges other pictures.
+    start : sequence of str
+        Layers that stay in float in any case.
+    progress : callable
+        Told what is being tried.
+
+    Raises
+    ------
+    GateError
+        If `most` layers do not suffice; the message says how near it came.
+    """
+    shares = _shares(Graph(master), table)
+    judge = _Judge(reference, run, limits)
+    chosen = list(start)
+    strain, figure, total = judge(chosen)
+    before = Step("", 0.0, strain, figure)
+    if strain <= room:
+        return Search(tuple(chosen), before, ())
+    others = [name for name in shares if name not in chosen]
+    gains: dict[str, float] = {}
+    for place, layer in enumerate(others, start=1):
+        progress(f"trying layers in float: {place} of {len(others)}")
+        gains[layer] = (total - judge([*chosen, layer])[2]) / (_FIXED_COST + shares[layer])
+    for layer in sorted(others, key=lambda name: -gains[name])[:most]:
+        chosen.append(layer)
+        strain, figure, _ = judge(chosen)
+        if strain <= room:
+            break
+    else:
+        raise GateError(
+            f"{most} layers in float ({', '.join(chosen)}) still leave {figure} at {100 * strain:.0f} % of its "
+            "limit; fine-tune with quantisation (export/qat.py) or ship FP32"
+        )
+    kept = _prune(chosen, start, judge, room)
+    return Search(tuple(kept), before, tuple(_steps(kept, start, shares, judge)))
+
+
+def _prune(chosen: Sequence[str], start: Sequence[str], judge: _Judge, room: float) -> list[str]:
+    """Put layers back into 8 bits that turned out not to be needed beside the later ones."""
+    kept = list(chosen)
+    for layer in chosen[len(start) : -1]:
+        without = [name for name in kept if name != layer]
+        if judge(without)[0] <= room:
+            kept = without
+    return kept
+
+
+def _steps(kept: Sequence[str], start: Sequence[str], shares: Mapping[str, float], judge: _Judge) -> Iterator[Step]:
+    for place in range(len(start), len(kept)):
+        strain, figure, _ = judge(kept[: place + 1])
+        yield Step(kept[place], shares[kept[place]], strain, figure)
+
+
+class _Judge:
+    """The strain of each set of layers in float, run once each."""
+
+    def __init__(self, reference: NDArray[np.float32], run: Run, limits: Mapping[str, Limit]) -> None:
+        self._reference, self._run, self._limits = reference, run, limits
+        self._known: dict[frozenset[str], tuple[float, str, float]] = {}
+
+    def __call__(self, layers: Sequence[str]) -> tuple[float, str, float]:
+        key = frozenset(layers)
+        if key not in self._known:
+            self._known[key] = _strain(self._reference, self._run(layers), self._limits)
+        return self._known[key]
+
+
+def _strain(
+    reference: NDArray[np.float32], found: NDArray[np.float32], limits: Mapping[str, Limit]
+) -> tuple[float, str, float]:
+    """Return the worst figure as a share of its limit, its name, and the sum of the squares of all.
+
+    For a figure whose ideal is 1 the distances from 1 are compared.
+    """
+    values = measure_embeddings(reference, found)
+    strains = {}
+    for name in _JUDGED:
+        if name in limits:
+            limit, value = limits[name], values[name]
+            share = (1 - value) / (1 - limit.value) if limit.kind == "at_least" else abs(value) / limit.value
+            strains[name] = share if math.isfinite(share) else math.inf
+    worst = max(strains, key=lambda name: strains[name])
+    return strains[worst], worst, sum(share * share for share in strains.values())
+
+
+def _shares(graph: Graph, table: CalibrationTable) -> dict[str, float]:
+    """Return each layer's share of the multiplications."""
+    counts: dict[str, float] = {}
+    for node in graph.weighted_nodes():
+        weight = graph.constants[node.input[1]]
+        outputs = table.tensors[node.output[0]].numbers
+        counts[node.name] = outputs * float(np.prod(weight.shape[1:])) if node.op_type == "Conv" else float(weight.size)
+    whole = sum(counts.values())
+    return {name: count / whole for name, count in counts.items()}

@@ -1,0 +1,90 @@
+"""From a master and its table to the INT8 file of one runtime, with layers in float where they are needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qcface_export.calibration_table import DEFAULT_PERCENTILE, CalibrationTable
+from qcface_export.embedders import FileEmbedder
+from qcface_export.emit import emit_cpu_int8, emit_openvino_int8
+from qcface_export.errors import ExportError
+from qcface_export.mixed_precision import Search, search_layers
+from qcface_export.proof import Limit
+
+EMITTERS = {"onnxruntime": emit_cpu_int8, "openvino": emit_openvino_int8}
+"""Runtime to the emitter of its INT8 file."""
+
+
+@dataclass(frozen=True, slots=True)
+class QuantizedFile:
+    """An INT8 file and how it came about."""
+
+    data: bytes
+    """ONNX."""
+    search: Search
+    """Which layers stay in float, and why."""
+
+
+def quantize(
+    master: bytes,
+    table: CalibrationTable,
+    runtime: str,
+    crops: NDArray[np.uint8],
+    limits: Mapping[str, Limit],
+    *,
+    percentile: float = DEFAULT_PERCENTILE,
+    most: int = 6,
+    room: float = 0.9,
+    start: Sequence[str] = (),
+    progress: Callable[[str], None] = lambda text: None,
+) -> QuantizedFile:
+    """Make the INT8 file of a runtime, with as few layers in float as the limits allow.
+
+    Parameters
+    ----------
+    master : bytes
+        FP32 ONNX.
+    table : CalibrationTable
+        Of this master.
+    runtime : str
+        A key of `EMITTERS`.
+    crops : ndarray of uint8, shape (N, 112, 112, 3)
+        Pictures to search on; not those of the calibration, nor those the gate judges.
+    limits : mapping of str to Limit
+        Of the gate.
+    percentile : float
+        Of the table.
+    most, room, start, progress
+        As `search_layers`.
+
+    Raises
+    ------
+    GateError
+        If no more than `most` layers in float are not enough.
+    CalibrationError, ExportError
+        As the emitter.
+    """
+    if runtime not in EMITTERS:
+        raise ExportError(f"runtime must be one of {', '.join(EMITTERS)}, got {runtime!r}")
+
+    def emit(layers: Sequence[str]) -> bytes:
+        return EMITTERS[runtime](master, table, percentile=percentile, nodes_in_float=layers)
+
+    def run(layers: Sequence[str]) -> NDArray[np.float32]:
+        return _embed(emit(layers), runtime, crops)
+
+    reference = _embed(master, "onnxruntime", crops)
+    search = search_layers(master, table, reference, run, limits, most=most, room=room, start=start, progress=progress)
+    return QuantizedFile(emit(search.layers), search)
+
+
+def _embed(model: bytes, runtime: str, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    embedder = FileEmbedder(model, runtime)
+    try:
+        return embedder(crops)
+    finally:
+        embedder.close()

@@ -1,0 +1,326 @@
+"""From a trained checkpoint to a packed bundle with INT8 files, in steps that are kept and never done twice.
+
+Every step writes its result into the work folder under a name that holds the hash of what it was made of, whole or not
+at all. A release that was stopped goes on where it was; another checkpoint, table or option makes other names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from qcface_export.bundle_packing import (
+    RECOGNIZER_FILE,
+    RECOGNIZER_ID,
+    BundleParts,
+    DerivedFile,
+    make_bundle,
+    write_bundle,
+)
+from qcface_export.calibration import calibrate
+from qcface_export.calibration_table import DEFAULT_PERCENTILE, CalibrationTable
+from qcface_export.embedders import KeptRecognizer
+from qcface_export.errors import ExportError, GateError
+from qcface_export.face_check import check_faces
+from qcface_export.files import write_whole
+from qcface_export.latency import Latency, measure_latency
+from qcface_export.model_checks import recognizer_embeddings
+from qcface_export.pictures import PictureSet, read_pictures, with_damage
+from qcface_export.proof import Limit, ProofPictures, ProofReport, prove, read_limits, render_proof
+from qcface_export.proof.report import proofs_json
+from qcface_export.proof.strips import make_strips
+from qcface_export.quantized_file import QuantizedFile, quantize
+from qcface_sdk.bundle import Bundle
+from qcface_sdk.manifest import Artifact
+from qcface_train.evaluation.lfw import VerificationSet, read_lfw
+from qcface_train.evaluation.run import Options, measure, tail_rows, threshold_rows
+
+Figures = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One INT8 file of the bundle."""
+
+    artifact: str
+    """Its id."""
+    file: str
+    """Its name."""
+    runtime: str
+    """The backend it is made for."""
+
+
+TARGETS = (
+    Target("recognizer-int8", "recognizer.int8.onnx", "onnxruntime"),
+    Target("recognizer-int8-openvino", "recognizer.int8-openvino.onnx", "openvino"),
+)
+"""Files a release makes beside FP32."""
+# Where the gate refuses a file on its own pictures, the search is done again with less room.
+_ROOMS = (0.9, 0.75, 0.6)
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseOptions:
+    """What to release."""
+
+    calibration: Sequence[Path]
+    """Folders or tar files of aligned faces: calibration takes the first of each, the search the next."""
+    pairs: Path
+    """Labelled set (LFW) for thresholds, quality and gate; never trained or calibrated on."""
+    work: Path
+    """Folder for the steps' results; not inside the source tree."""
+    pairs_name: str = "LFW"
+    """What the labelled set is called."""
+    pictures: int = 256
+    """Pictures to calibrate on; a quarter more, damaged, come on top."""
+    search_pictures: int = 120
+    """Pictures to search on."""
+    percentile: float = DEFAULT_PERCENTILE
+    """Percentile that ranges are cut at."""
+    most_in_float: int = 6
+    """Layers to keep in float at most."""
+    ladder_faces: int = 200
+    """Faces that are damaged."""
+    replicates: int = 1000
+    """Resamples of each bootstrap."""
+    targets: Sequence[Target] = TARGETS
+    """INT8 files to make."""
+    limits: Mapping[str, Limit] = field(default_factory=read_limits)
+    """Of the gate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """What a release made of one target."""
+
+    target: Target
+    """Which."""
+    data: bytes
+    """The file."""
+    search: tuple[str, ...]
+    """Which layers stay in float, as text."""
+    proof: ProofReport
+    """What the gate found."""
+    figures: Figures
+    """Thresholds, quality and the rest, from `qcface_train.evaluation`."""
+
+
+class Release:
+    """Runs the steps; `say` is told of each. Not thread-safe; one process for a work folder."""
+
+    def __init__(self, master: bytes, options: ReleaseOptions, say: Callable[[str], None] = print) -> None:
+        self.master, self.options, self._say = master, options, say
+        self._work = options.work
+        self._master_key = hashlib.sha256(master).hexdigest()[:16]
+        recognizer_embeddings(master, "onnxruntime")
+        self._faces: VerificationSet | None = None
+
+    @property
+    def faces(self) -> VerificationSet:
+        """The labelled set."""
+        if self._faces is None:
+            self._faces = read_lfw(self.options.pairs)
+        return self._faces
+
+    def table(self) -> CalibrationTable:
+        """Calibrate, or take the table of an earlier run."""
+        pictures, _ = self._pictures()
+        path = self._work / f"table-{self._master_key}-{pictures.sha256[:16]}.json"
+        if path.is_file():
+            table = CalibrationTable.from_json(path.read_bytes())
+            table.check_model(self.master)
+            return table
+        check_faces(pictures)
+        self._say(f"calibrating on {len(pictures.crops)} pictures")
+        table = calibrate(self.master, pictures)
+        write_whole(path, table.to_json())
+        return table
+
+    def _pictures(self) -> tuple[PictureSet, PictureSet]:
+        """Return the pictures to calibrate on and those to search on, which are others."""
+        wanted = self.options.pictures + self.options.search_pictures
+        found = read_pictures(self.options.calibration, wanted)
+        if len(found.crops) < wanted // 2:
+            raise ExportError(
+                f"{wanted} pictures are wanted to calibrate and search on, got {len(found.crops)}; give more of them"
+            )
+        # Every third goes to the search, so that both see all places.
+        count = len(found.crops)
+        search = [row for row in range(count) if row % 3 == 2][: self.options.search_pictures]
+        rest = sorted(set(range(count)) - set(search))
+        return with_damage(_rows(found, rest)), with_damage(_rows(found, search))
+
+    def run(self, target: Target) -> Released:
+        """Make, judge and measure one INT8 file.
+
+        Raises
+        ------
+        GateError
+            If no file with few enough layers in float passes; the reports stay in the work folder.
+        """
+        table, (_, search) = self.table(), self._pictures()
+        start: tuple[str, ...] = ()
+        for room in _ROOMS:
+            made = self._quantized(target, table, search, room, start)
+            path = self._work / f"{target.artifact}-{hashlib.sha256(made.data).hexdigest()[:16]}.onnx"
+            write_whole(path, made.data)
+            proof = self._prove(target, path)
+            if proof.passed:
+                figures = self.measure(path, target.artifact, target.runtime)
+                return Released(target, made.data, tuple(made.search.lines()), proof, figures)
+            self._say("\n".join(proof.lines()))
+            start = made.search.layers
+        proof.check()
+        raise AssertionError
+
+    def _quantized(
+        self, target: Target, table: CalibrationTable, search: PictureSet, room: float, start: tuple[str, ...]
+    ) -> QuantizedFile:
+        self._say(f"{target.artifact}: looking for layers that must stay in float (within {room:.0%} of each limit)")
+        return quantize(
+            self.master,
+            table,
+            target.runtime,
+            search.crops,
+            self.options.limits,
+            percentile=self.options.percentile,
+            most=self.options.most_in_float,
+            room=room,
+            start=start,
+            progress=self._say,
+        )
+
+    def _prove(self, target: Target, path: Path) -> ProofReport:
+        faces = self.faces
+        fp32 = self.measure(self._master_file(), RECOGNIZER_ID, "onnxruntime")
+        reference, candidate = (
+            self._recognizer(self._master_file(), RECOGNIZER_ID, "onnxruntime"),
+            self._recognizer(path, target.artifact, target.runtime),
+        )
+        self._say(f"{target.artifact}: proof on {len(faces.crops)} faces")
+        title = self.options.pairs_name
+        report = prove(
+            lambda crops: reference.embed(crops, title),
+            lambda crops: candidate.embed(crops, title),
+            ProofPictures(title, faces.crops, faces.subjects, self.options.ladder_faces),
+            self.options.limits,
+            artifact=target.artifact,
+            runtime=target.runtime,
+            reference_name=f"{RECOGNIZER_FILE} on onnxruntime",
+            thresholds={row["fmr"]: row["threshold"] for row in fp32["rates"] if row["supported"]},
+            replicates=self.options.replicates,
+        )
+        page = render_proof(report, make_strips(reference.embed, candidate.embed))
+        write_whole(self._work / f"proof-{target.artifact}.html", page.encode())
+        write_whole(self._work / f"proof-{target.artifact}.json", report.to_json())
+        reference.close()
+        candidate.close()
+        return report
+
+    def measure(self, path: Path, artifact: str, runtime: str) -> Figures:
+        """Measure thresholds, quality and gates of one file on one runtime, or take those of an earlier run."""
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+        key = f"{digest}-{runtime}-{self.options.ladder_faces}-{self.options.replicates}"
+        kept = self._work / f"figures-{key}.json"
+        if kept.is_file():
+            found: Figures = json.loads(kept.read_text(encoding="utf-8"))
+            return found
+        self._say(f"{artifact} on {runtime}: thresholds and quality on {self.options.pairs_name}")
+        recognizer = self._recognizer(path, artifact, runtime)
+        options = Options(
+            path,
+            self.options.pairs,
+            data_name=self.options.pairs_name,
+            backend=runtime,
+            ladder_faces=self.options.ladder_faces,
+            replicates=self.options.replicates,
+        )
+        figures = measure(options, recognizer, self.faces)
+        recognizer.close()
+        if "reason" in figures["quality"]:
+            raise GateError(f"{artifact} on {runtime} has no quality map: {figures['quality']['reason']}")
+        write_whole(kept, (json.dumps(figures, indent=1, allow_nan=False) + "\n").encode())
+        return figures
+
+    def _master_file(self) -> Path:
+        path = self._work / f"master-{self._master_key}.onnx"
+        if not path.is_file():
+            write_whole(path, self.master)
+        return path
+
+    def _recognizer(self, path: Path, artifact: str, runtime: str) -> KeptRecognizer:
+        return KeptRecognizer(path, self._work / "embeddings", artifact, runtime)
+
+    def fp32_figures(self) -> Figures:
+        """Measure the master itself."""
+        return self.measure(self._master_file(), RECOGNIZER_ID, "onnxruntime")
+
+    def latencies(self, released: Sequence[Released]) -> list[Latency]:
+        """Time FP32 and INT8 on every runtime in one run."""
+        runtimes = [item.target.runtime for item in released]
+        files = [(f"FP32 on {runtime}", self.master, runtime) for runtime in runtimes]
+        files += [(f"INT8 on {item.target.runtime}", item.data, item.target.runtime) for item in released]
+        return measure_latency(files)
+
+
+def _rows(pictures: PictureSet, rows: Sequence[int]) -> PictureSet:
+    return PictureSet(tuple(pictures.names[row] for row in rows), pictures.crops[list(rows)])
+
+
+def pack(
+    release: Release,
+    released: Sequence[Released],
+    latencies: Sequence[Latency],
+    parts: BundleParts,
+    folder: Path,
+    file: Path | None,
+) -> Bundle:
+    """Pack FP32 and the INT8 files that passed; `parts` gives texts, detector and card.
+
+    An INT8 file is preferred by its runtime where it was the faster one in `latencies`.
+
+    Raises
+    ------
+    GateError
+        If a file failed its proof.
+    ModelFormatError, ManifestError, OptionError, ModelError
+        As `make_bundle` and `write_bundle`; nothing is written then.
+    """
+    best = {item.name: item.best for item in latencies}
+    measured = [release.fp32_figures(), *(item.figures for item in released)]
+    derived = tuple(
+        DerivedFile(
+            Artifact(item.target.artifact, item.target.file, "int8", (item.target.runtime,)),
+            item.data,
+            preferred=best[f"INT8 on {item.target.runtime}"] < best[f"FP32 on {item.target.runtime}"],
+        )
+        for item in released
+    )
+    bundle = make_bundle(
+        replace(
+            parts,
+            recognizer=release.master,
+            derived=derived,
+            thresholds=_json(
+                thresholds=[row for figures in measured for row in threshold_rows(figures)],
+                tails=[row for figures in measured for row in tail_rows(figures)],
+            ),
+            quality=_json(
+                quality=[
+                    {key: figures["model"][key] for key in ("artifact", "runtime")} | figures["quality"]
+                    for figures in measured
+                ]
+            ),
+            proofs=proofs_json([item.proof for item in released]),
+        )
+    )
+    write_bundle(bundle, folder, file, overwrite=True)
+    return bundle
+
+
+def _json(**content: Any) -> bytes:
+    return json.dumps(content, allow_nan=False).encode()

@@ -1,0 +1,60 @@
+"""Groups of parameters, the running average, and class weights that change hands."""
+
+from __future__ import annotations
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from torch import nn  # noqa: E402
+
+from qcface_train.arguments import ModelArguments, RunArguments  # noqa: E402
+from qcface_train.backbone import build_backbone  # noqa: E402
+from qcface_train.heads import CosineHead  # noqa: E402
+from qcface_train.optimiser import (  # noqa: E402
+    HEAD_GROUP,
+    gather_head_state,
+    make_optimiser,
+    move_average,
+    set_rates,
+)
+
+
+@pytest.mark.parametrize("name", ["adamw", "sgd"])
+def test_optimiser_has_every_parameter_once_and_decays_matrices_only(name: str) -> None:
+    model = build_backbone(ModelArguments(widths=(4, 4, 4, 8, 8), blocks=(1, 1, 1, 1), neck=8))
+    head = CosineHead(5, 512)
+    run = RunArguments(optimiser=name, weight_decay=0.1, head_decay=0.2)
+    optimiser = make_optimiser(run, model, model.final_bn, head)
+    found = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+    wanted = [*model.parameters(), *head.parameters()]
+    assert sorted(map(id, found)) == sorted(map(id, wanted))
+    assert [group["weight_decay"] for group in optimiser.param_groups] == [0.1, 0.0, 0.2, 0.0]
+    assert {id(p) for p in optimiser.param_groups[3]["params"]} == {id(p) for p in model.final_bn.parameters()}
+    assert all(parameter.ndim > 1 for parameter in optimiser.param_groups[0]["params"])
+    set_rates(optimiser, 0.5, 10)
+    assert [group["lr"] for group in optimiser.param_groups] == [0.5, 0.5, 0.5, 5.0]
+
+
+def test_move_average_goes_a_share_of_the_way_and_copies_counters() -> None:
+    average, model = nn.BatchNorm1d(2), nn.BatchNorm1d(2)
+    with torch.no_grad():
+        model.weight.fill_(5.0)
+    model.num_batches_tracked.fill_(7)
+    move_average(average, model, 0.75)
+    assert average.weight.tolist() == [2.0, 2.0]
+    assert int(average.num_batches_tracked) == 7
+
+
+def test_gather_head_state_passes_only_class_rows_on() -> None:
+    model, head = nn.Linear(3, 2), CosineHead(4, 3)
+    optimiser = torch.optim.AdamW([{"params": [p]} for p in (model.weight, model.bias, head.weight)])
+    (model(torch.ones(1, 3)).sum() + head(torch.ones(1, 3)).sum()).backward()
+    optimiser.step()
+    state = optimiser.state_dict()
+    part = gather_head_state(state, lambda rows: rows[1:3])
+    index = state["param_groups"][HEAD_GROUP]["params"][0]
+    assert part["state"][index]["exp_avg"].shape == (2, 3)
+    assert part["state"][index]["step"] == state["state"][index]["step"]
+    assert part["state"][0]["exp_avg"].shape == (2, 3) == state["state"][0]["exp_avg"].shape
+    assert state["state"][index]["exp_avg"].shape == (4, 3)

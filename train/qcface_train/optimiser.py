@@ -1,0 +1,62 @@
+"""The optimiser of a run, its four groups of parameters, and the running average of the weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from qcface_train.arguments import RunArguments
+
+HEAD_GROUP = 2
+"""Number of the group that holds the class weights, which are spread over the processes."""
+
+
+def make_optimiser(run: RunArguments, model: nn.Module, gain: nn.Module, head: nn.Module) -> torch.optim.Optimizer:
+    """Return the optimiser over: matrices and kernels, vectors, class weights, the final batch norm's gain and offset.
+
+    Only the first and, if the recipe says so, the class weights decay; decay of the gain would fight ua.
+    """
+    gain_parameters = list(gain.parameters())
+    gain_ids = {id(parameter) for parameter in gain_parameters}
+    body = [parameter for parameter in model.parameters() if id(parameter) not in gain_ids]
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in body if p.ndim > 1], "weight_decay": run.weight_decay},
+        {"params": [p for p in body if p.ndim <= 1]},
+        {"params": list(head.parameters()), "weight_decay": run.head_decay},
+        {"params": gain_parameters},
+    ]
+    if run.optimiser == "sgd":
+        return torch.optim.SGD(groups, lr=run.lr, momentum=run.momentum, weight_decay=0.0)
+    return torch.optim.AdamW(groups, lr=run.lr, weight_decay=0.0, fused=True)
+
+
+def set_rates(optimiser: torch.optim.Optimizer, rate: float, gain_factor: float) -> None:
+    """Set every group's learning rate; the last group's is `gain_factor` times the others'."""
+    *others, gain = optimiser.param_groups
+    for group in others:
+        group["lr"] = rate
+    gain["lr"] = rate * gain_factor
+
+
+@torch.no_grad()
+def move_average(average: nn.Module, model: nn.Module, decay: float) -> None:
+    """Move the running average's numbers a little towards the model's; counters are copied."""
+    kept, current = list(average.state_dict().values()), list(model.state_dict().values())
+    floats = [index for index, tensor in enumerate(kept) if tensor.is_floating_point()]
+    torch._foreach_lerp_([kept[index] for index in floats], [current[index] for index in floats], 1 - decay)
+    for index in set(range(len(kept))) - set(floats):
+        kept[index].copy_(current[index])
+
+
+def gather_head_state(state: dict[str, Any], whole: Any) -> dict[str, Any]:
+    """Return an optimiser's state with the class weights' rows passed through `whole` (part to whole, or back)."""
+    (index,) = state["param_groups"][HEAD_GROUP]["params"]
+    entries = dict(state["state"])
+    if index in entries:
+        entries[index] = {
+            name: whole(value) if isinstance(value, Tensor) and value.ndim > 1 else value
+            for name, value in entries[index].items()
+        }
+    return {"state": entries, "param_groups": state["param_groups"]}
