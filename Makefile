@@ -12,7 +12,7 @@ PIN = -c .ci/constraints.txt
 # cython-lint calls pycodestyle, and the tests of the native build call cmake and ninja, by name.
 IN_TEST_ENV = PATH="$(CURDIR)/$(TEST_ENV)/bin:$$PATH"
 
-.PHONY: demo test lint soak clean
+.PHONY: demo test lint soak soak-service clean
 
 demo: $(DEMO_ENV)/.ready
 	$(DEMO_ENV)/bin/qcface demo --output demo_output
@@ -45,6 +45,11 @@ $(TEST_ENV)/.ready: $(SOURCES)
 	$(TEST_ENV)/bin/pip install -q $(PIN) scikit-build-core cython cython-cmake cmake ninja
 	$(TEST_ENV)/bin/pip install -q $(PIN) --no-build-isolation -e ".[train,export,qat,openvino,camera,server,milvus,demo,dev]"
 	touch $@
+
+soak: soak-service
+
+soak-service: $(TEST_ENV)/.ready
+	$(TEST_ENV)/bin/python soak/service.py
 
 clean:
 	rm -rf $(DEMO_ENV) $(TEST_ENV) build demo_output

@@ -33,15 +33,13 @@ min_face = 40
 path = "people.db"
 [[door]]
 name = "front"
-source = "film.avi"
+source = "{source}"
 {door}
 [door.rules]
 min_face = 60
 cooldown = {cooldown}
 {rules}
 [door.capture]
-realtime = true
-loop = true
 {capture}
 {open}
 [events.file]
@@ -78,7 +76,8 @@ class ServiceProcess:
         self.configure(**parts)
 
     def configure(self, **parts: object) -> None:
-        blank = {"service": "", "door": "", "rules": "", "capture": "", "open": "", "more": "", "cooldown": 1}
+        blank: dict[str, object] = dict.fromkeys(("service", "door", "rules", "open", "more"), "")
+        blank |= {"capture": "realtime = true\nloop = true", "cooldown": 1, "source": "film.avi"}
         (self.folder / "door.toml").write_text(CONFIG.format(**(blank | parts)))
 
     def start(self, *arguments: str, wait: bool = True) -> ServiceProcess:

@@ -130,7 +130,7 @@ class FaceEngine(Deciding):
         if source is None:
             return Calibration.of_bundle(self._bundle, self._artifact.id, self._measured_on)
         calibration = source if isinstance(source, Calibration) else Calibration.load(source)
-        calibration.check(self.contract, self._artifact.id, self._measured_on)
+        calibration.check(self._bundle.contract, self._artifact.id, self._measured_on)
         return calibration
 
     def _open_detector(

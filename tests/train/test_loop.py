@@ -133,3 +133,26 @@ def test_tiny_recipe_learns_and_its_magnitude_falls_with_damage(tmp_path: Path) 
     assert validation["accuracy"] > 0.6
     assert set(validation["ladder"]) == set(DAMAGES)
     assert np.mean(list(validation["ladder"].values())) < 0
+
+
+def test_full_disk_at_a_checkpoint_does_not_end_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    original = torch.save
+    attempts: list[int] = []
+
+    def save(content: object, file: object) -> None:
+        attempts.append(1)
+        if len(attempts) == 2:
+            raise OSError(28, "No space left on device")
+        original(content, file)
+
+    monkeypatch.setattr(torch, "save", save)
+    trainer = make_trainer(tiny_recipe(run={"steps": 4, "checkpoint_minutes": 0.0}), tmp_path)
+    trainer.fit(shown=False)
+    assert trainer.step == 4
+    assert "No space left on device" in caplog.text
+    assert "training goes on" in caplog.text
+    resumed = make_trainer(tiny_recipe(run={"steps": 4}), tmp_path)
+    resumed.resume()
+    assert resumed.step == 4

@@ -22,6 +22,8 @@ from qcface_sdk.errors import BackendUnavailableError, CameraAccessError, Camera
 
 _log = logging.getLogger("qcface_sdk.camera")
 
+_WITHOUT_STAMPS = ("mpjpeg", "mjpeg")
+"""FFmpeg's names of streams of bare pictures."""
 _MOST_DAMAGED = 100
 """Undecodable packets in a row after which a connection is given up: the codec may have changed under us."""
 
@@ -57,13 +59,16 @@ class AvReader:
     def __init__(self, address: CameraAddress, options: CaptureOptions) -> None:
         self._av = load_av()
         self._address = address
-        self._lag = LagWatch(options.max_lag) if address.live else None
         self.damaged = 0
         self.skipped = 0
         self._container = self._open(options)
         if not self._container.streams.video:
             self._container.close()
             raise CameraError(f"{address.name} has no video, only {len(self._container.streams)} other stream(s)")
+        # Motion JPEG over HTTP has no time stamps: FFmpeg makes them up at 25 a second, and a slower camera would look
+        # ever later, until every picture was skipped.
+        stamped = address.live and self._container.format.name not in _WITHOUT_STAMPS
+        self._lag = LagWatch(options.max_lag) if stamped else None
         self._stream = self._container.streams.video[0]
         # Decoding in slices adds no delay; decoding whole frames side by side adds one frame for every thread.
         self._stream.thread_type = "SLICE" if address.live else "AUTO"

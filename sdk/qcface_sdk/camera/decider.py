@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 from enum import Enum, auto
 from typing import Any, Protocol
@@ -20,6 +21,7 @@ from qcface_sdk.camera.stages import StageError, Stages
 from qcface_sdk.engine import FaceEngine
 from qcface_sdk.errors import DegenerateLandmarksError, UnknownSubjectError
 from qcface_sdk.events import Liveness
+from qcface_sdk.quality import assess_faces
 from qcface_sdk.results import Candidate, Face, Identification, Outcome, Reason
 from qcface_sdk.template import Template
 
@@ -149,13 +151,14 @@ class Decider:
             "threshold": found.threshold,
             "fmr": self._fmr(credential),
             "quality": quality,
-            "quality_reasons": ("grey_picture",) if case.grey else (),
+            "quality_reasons": ("grey",) if case.grey else (),
         }
         if recognised and found.subject is not None:
             if case.fusion.count < rules.min_pictures or times < rules.confirmations:
                 return None
             return self._recognised(case, found.subject, face, frame, about)
-        return self._not_recognised(case, found, quality, about)
+        verdict = self._not_recognised(case, found, quality, about)
+        return None if verdict is None else self._explained(verdict, face, frame)
 
     def _fmr(self, credential: str | None) -> float | None:
         """Return the false-match rate that a decision rests on, where it rests on one."""
@@ -191,6 +194,13 @@ class Decider:
         if found.decision is Outcome.RETRY:
             return Verdict(Outcome.RETRY, reasons, ADVICE["low_quality"], **about)
         return Verdict(Outcome.REJECT, reasons, **about)
+
+    def _explained(self, verdict: Verdict, face: Face, frame: Frame) -> Verdict:
+        """Add what is wrong with the newest picture, and what the person can do about it."""
+        report = self._stages.run("explain", lambda: assess_faces(frame.image, [face])[0])
+        words = tuple(dict.fromkeys((*report.reasons, *verdict.quality_reasons)))
+        advice = report.advice[0] if verdict.advice is not None and report.advice else verdict.advice
+        return replace(verdict, quality_reasons=words, advice=advice)
 
     def _check_liveness(self, case: Case, face: Face, frame: Frame) -> Liveness | None:
         check = self._liveness

@@ -170,7 +170,7 @@ class People:
         return self._retry(case, case.main_problem or "left_early")
 
     def _retry(self, case: Case, reason: str) -> Verdict:
-        words = ("grey_picture",) if case.grey else ()
+        words = ("grey",) if case.grey else ()
         quality = float(case.fusion.quality) if case.fusion.count else None
         pictures = () if reason in ("no_credential", "left_early") else (reason,)
         return Verdict(Outcome.RETRY, (reason,), ADVICE.get(reason), quality=quality, quality_reasons=pictures + words)

@@ -11,10 +11,10 @@ import argparse
 
 from qcface_sdk.cli.command import Command
 from qcface_sdk.cli.exit_codes import ExitCode
-from qcface_sdk.cli.gallery_actions import keeping, looking, transfers
+from qcface_sdk.cli.gallery_actions import keeping, looking, measuring, transfers
 from qcface_sdk.cli.gallery_actions.action import Action
 
-ACTIONS: tuple[Action, ...] = (*looking.ACTIONS, *keeping.ACTIONS, *transfers.ACTIONS)
+ACTIONS: tuple[Action, ...] = (*looking.ACTIONS, *keeping.ACTIONS, *transfers.ACTIONS, *measuring.ACTIONS)
 
 _EXAMPLES = """\
   qcface gallery list staff.db

@@ -15,6 +15,7 @@ from qcface_sdk.errors import EventStorageError
 from qcface_sdk.events.event import DoorEvent
 
 FSYNC = ("always", "never")
+_DAY = 86_400.0
 _TAIL_BYTES = 1 << 20
 _FIRST = b'{"id": "'
 
@@ -23,7 +24,8 @@ class JsonLines:
     """Appends each event as one line. An `EventSink`. Thread-safe; one process per file.
 
     A line that a crash cut off is removed at the next opening: its `emit` never returned. Rotated files are named
-    ``NAME.000001``, ``NAME.000002``, ... and removed `retention_days` after their last event.
+    ``NAME.000001``, ``NAME.000002``, ... A new file is begun at `max_bytes`, and daily, so that `prune`, called now and
+    then, keeps events for `retention_days` and at most a day more.
 
     Parameters
     ----------
@@ -54,7 +56,7 @@ class JsonLines:
         self.path = Path(path)
         self._sync = check_choice("fsync", fsync, FSYNC) == "always"
         self._max_bytes = check_positive_int("max_bytes", max_bytes)
-        self._keep_seconds = check_positive("retention_days", retention_days) * 86_400
+        self._keep_seconds = check_positive("retention_days", retention_days) * _DAY
         self._lock = threading.Lock()
         self._file = -1
         self._last_id: str | None = None
@@ -70,8 +72,11 @@ class JsonLines:
                 self._last_id = event.id
 
     def prune(self, now: float | None = None) -> int:
-        """Remove rotated files that are too old; return how many."""
+        """Remove rotated files whose last event is too old; return how many."""
         now = time.time() if now is None else now
+        with self._lock, self._errors():
+            if self._file >= 0 and self._size and now - self._begun > _DAY:
+                self._rotate()
         old = [file for file in self._rotated() if now - file.stat().st_mtime > self._keep_seconds]
         for file in old:
             file.unlink(missing_ok=True)
@@ -95,14 +100,20 @@ class JsonLines:
         if torn:
             self._size -= len(torn)
             os.ftruncate(self._file, self._size)
+        self._begun = time.time()
         if newline and last:
             self._last_id = json.loads(last)["id"]
+            first = os.pread(self._file, 65_536, 0).partition(b"\n")[0]
+            self._begun = DoorEvent.from_dict(json.loads(first)).time.timestamp()
 
     def _append(self, line: bytes) -> None:
         if self._file < 0:
             raise EventStorageError(f"event file {self.path} is closed")
-        if self._size and self._size + len(line) > self._max_bytes:
+        full = self._size + len(line) > self._max_bytes
+        if self._size and (full or time.time() - self._begun > _DAY):
             self._rotate()
+        if not self._size:
+            self._begun = time.time()
         try:
             written = 0
             while written < len(line):
@@ -126,7 +137,6 @@ class JsonLines:
             os.fsync(folder)
         finally:
             os.close(folder)
-        self.prune()
 
     def _rotated(self) -> list[Path]:
         return [file for file in self.path.parent.glob(f"{self.path.name}.*") if file.suffix[1:].isdigit()]

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from qcface_sdk.actuators import Actuator
 from qcface_sdk.actuators.gpio import GpioActuator
 from qcface_sdk.actuators.mqtt import MqttActuator
 from qcface_sdk.actuators.osdp import OsdpActuator
 from qcface_sdk.camera import AccessRule, AllOf, AllowList, Door, MiniFasNet, Snapshots, WeeklySchedule
+from qcface_sdk.camera.decider import DEFAULT_FMR
 from qcface_sdk.engine import FaceEngine
 from qcface_sdk.errors import ConfigError
 from qcface_sdk.events import EventSink
@@ -41,7 +41,17 @@ def make_engine(config: EngineConfig) -> FaceEngine:
 
 def open_gallery(config: GalleryConfig, engine: FaceEngine) -> Gallery:
     """Open a gallery for an engine."""
-    return Gallery.open(config.path, contract=engine.contract)
+    key = None if config.key is None else config.key.file or f"env:{config.key.env}"
+    return Gallery.open(config.path, engine=engine, key=key)
+
+
+def check_rules(config: DoorConfig, engine: FaceEngine) -> None:
+    """Raise `ThresholdUnavailableError` if the model's measurements do not support the door's rate."""
+    rules = config.rules
+    if rules.fpir is not None:
+        engine.search_threshold(rules.fpir, 1)
+    elif rules.threshold is None:
+        engine.threshold(rules.fmr or DEFAULT_FMR)
 
 
 def mqtt_options(config: MqttConfig) -> MqttOptions:
@@ -113,7 +123,7 @@ def make_access(config: AccessConfig) -> AccessRule | None:
     if config.allow is not None:
         rules.append(AllowList(frozenset(config.allow)))
     if config.hours:
-        zone = ZoneInfo(config.zone)
+        zone = config.tzinfo()
         hours = [{DAYS.index(day): (one.begin, one.end) for day in one.days} for one in config.hours]
         rules.append(AnyOf(tuple(WeeklySchedule(week, zone) for week in hours)))
     return AllOf(tuple(rules)) if rules else None

@@ -8,7 +8,7 @@ from pathlib import Path
 from qcface_sdk.camera.address import CameraAddress, SourceKind
 from qcface_sdk.errors import ConfigError
 from qcface_sdk.events.signature import check_secret
-from qcface_sdk.service.building import make_engine, mqtt_options
+from qcface_sdk.service.building import check_rules, make_engine, mqtt_options
 from qcface_sdk.service.config import DoorConfig, OpenConfig, ServiceConfig
 
 
@@ -25,16 +25,14 @@ def check_parts(config: ServiceConfig) -> Iterator[str]:
     with make_engine(config.engine) as engine:
         yield f"model {engine!r}"
         for name, gallery in config.gallery.items():
-            if gallery.key is not None:
+            if gallery.key is not None and gallery.path.exists():
                 gallery.key.read()
             known = "is there" if gallery.path.exists() else "will be made"
             if not gallery.path.parent.is_dir():
                 raise ConfigError(f"gallery {name}: folder {gallery.path.parent} does not exist")
             yield f"gallery {name}: {gallery.path} {known}"
         for door in config.door:
-            rules = door.rules
-            if rules.threshold is None and rules.fpir is None:
-                engine.threshold(rules.fmr or 1e-4)
+            check_rules(door, engine)
             yield f"door {door.name}: {_source(door)}, opens by {_opens(door.open)}"
     if config.mqtt is not None:
         mqtt_options(config.mqtt).tls_context()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import time
+from datetime import time, timezone, tzinfo
 from pathlib import Path
 from types import MappingProxyType
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -82,7 +82,7 @@ class GalleryConfig:
     path: Path
     """The gallery's file; made if absent."""
     key: Secret | None = None
-    """Where its master key is; default: what `Gallery.open` takes by itself."""
+    """Where its master key is; absent: the environment variable ``QCFACE_GALLERY_KEY``, else the file ``PATH.key``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,9 +236,14 @@ class AccessConfig:
     def __post_init__(self) -> None:
         """Refuse a zone that is none."""
         try:
-            ZoneInfo(self.zone)
+            self.tzinfo()
         except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-            raise OptionError(f"zone must be a time zone such as Europe/Berlin, got {self.zone!r}") from error
+            wanted = "zone must be a time zone such as Europe/Berlin (from the system's tzdata)"
+            raise OptionError(f"{wanted}, got {self.zone!r}") from error
+
+    def tzinfo(self) -> tzinfo:
+        """Return the time zone; UTC needs no zone data on the machine."""
+        return timezone.utc if self.zone == "UTC" else ZoneInfo(self.zone)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from qcface_sdk.engine import FaceEngine
 from qcface_sdk.gallery import Gallery
-from qcface_sdk.service.building import make_engine, open_gallery
+from qcface_sdk.service.building import check_rules, make_engine, open_gallery
 from qcface_sdk.service.config import ServiceConfig
 
 
@@ -25,10 +25,12 @@ class Models:
 
     @classmethod
     def load(cls, config: ServiceConfig) -> Models:
-        """Load the model and open every gallery; nothing stays open if one of them fails."""
+        """Load the model, check the doors' rates with it, open every gallery; nothing stays open if one fails."""
         engine = make_engine(config.engine)
         galleries: dict[str, Gallery] = {}
         try:
+            for door in config.door:
+                check_rules(door, engine)
             for name, gallery in config.gallery.items():
                 galleries[name] = open_gallery(gallery, engine)
         except BaseException:

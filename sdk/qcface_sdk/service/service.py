@@ -17,6 +17,7 @@ from qcface_sdk.engine import FaceEngine
 from qcface_sdk.errors import QCFaceError
 from qcface_sdk.events import EventKind, EventSink
 from qcface_sdk.events.delivery import Delivery
+from qcface_sdk.events.json_lines import JsonLines
 from qcface_sdk.events.log import EventLog
 from qcface_sdk.gallery import Gallery
 from qcface_sdk.service import health
@@ -158,7 +159,8 @@ class Service:
             self._deliveries.append(delivery)
             delivery.start()
         hang_seconds = self.config.service.hang_seconds
-        self._watch = Watch(lambda: list(self._runners.values()), self.log, hang_seconds, self._gone)
+        files = [sink.prune for sink in self._sinks.values() if isinstance(sink, JsonLines)]
+        self._watch = Watch(lambda: list(self._runners.values()), self.log, hang_seconds, self._gone, files)
         for door in self.config.door:
             self._add(door)
         self._open_console()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from qcface_sdk.clock import steady_seconds
 from qcface_sdk.errors import DeliveryError
@@ -36,6 +36,8 @@ class Watch:
         Busy with one stage for longer is hung.
     gone : callable
         Gives the doors whose gallery has vanished, and what to do.
+    tidy : sequence of callable
+        Called whenever old events are removed from the log.
     interval : float
         Seconds between looks.
     """
@@ -46,6 +48,7 @@ class Watch:
         log: EventLog,
         hang_seconds: float,
         gone: Callable[[], Mapping[str, str]] = dict,
+        tidy: Sequence[Callable[[], object]] = (),
         interval: float = 1.0,
     ) -> None:
         self.fps: dict[str, float] = {}
@@ -54,7 +57,7 @@ class Watch:
         """Door to what it hangs in."""
         self.gone: dict[str, str] = {}
         """Door to what happened to its gallery."""
-        self._gone = gone
+        self._gone, self._tidy = gone, tidy
         self._runners = runners
         self._log = log
         self._hang_seconds = hang_seconds
@@ -97,6 +100,8 @@ class Watch:
             return
         try:
             pruned = self._log.prune()
+            for tidy in self._tidy:
+                tidy()
         except DeliveryError as error:
             _logger.error("%s", error)
             return

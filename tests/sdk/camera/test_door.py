@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -108,6 +109,16 @@ class TestDecisions:
         assert scene.relay.commands == []
         assert {outcome for outcome, *_ in scene.decisions()} == {"retry"}
         assert scene.decisions()[0][2] == ("low_quality",)
+
+    def test_a_retry_for_quality_and_a_reject_say_what_is_wrong_with_the_picture(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        report = SimpleNamespace(reasons=("eyes_covered",), advice=("take off what covers the eyes",))
+        monkeypatch.setattr("qcface_sdk.camera.decider.assess_faces", lambda image, faces: (report,))
+        expected = ((Person(1, magnitude=5.0), "retry", report.advice[0]), (Person(7), "reject", None))
+        for person, outcome, advice in expected:
+            event = Scene([person]).play()[0]
+            assert (event.outcome, event.quality_reasons, event.advice) == (outcome, ("eyes_covered",), advice)
 
     def test_approaching_person_is_accepted_soon_after_reaching_the_size(self) -> None:
         scene = Scene([Person(1, size=30, grows_to=120, end=4)])
@@ -324,6 +335,7 @@ class Raises:
 
 
 STAGES = ["tamper", "track", "choose", "embed", "fuse", "search", "liveness", "access", "snapshot", "emit"]
+"""All but "explain", which no accept passes through; it has a test of its own."""
 
 
 class TestFailClosed:
@@ -373,6 +385,12 @@ class TestFailClosed:
         assert "topsecret" not in str([event.to_dict() for event in events])
         assert scene.door.status.faults.keys() == {stage}
         assert scene.door.state == "fault"
+
+    def test_a_reject_that_cannot_be_explained_is_a_fault(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("qcface_sdk.camera.decider.assess_faces", boom)
+        scene = Scene([Person(7)])
+        assert [event.reasons for event in scene.play() if event.kind is EventKind.FAULT] == [("explain_failed",)]
+        assert scene.relay.commands == []
 
     @pytest.mark.parametrize("stage", ["search", "liveness", "access", "embed"])
     def test_a_stage_that_takes_too_long_never_opens(self, stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -604,7 +622,7 @@ class TestUse:
         ]
         event = scene.play()[0]
         assert event.outcome is Outcome.ACCEPT
-        assert event.quality_reasons == ("grey_picture",)
+        assert event.quality_reasons == ("grey",)
 
     def test_time_of_events_is_utc_now(self) -> None:
         scene = Scene([Person(1)])

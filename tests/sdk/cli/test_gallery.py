@@ -171,3 +171,16 @@ def test_enroll_the_same_person_under_another_id_asks_first(qcface, draw, staff:
     run = qcface("enroll", staff, "ann-again", draw("again.png", ANN), "--allow-duplicate", "--json")
     assert run.document["receipt"]["issues"] == ["likely_duplicate"]
     assert run.document["receipt"]["similar_to"] == "ann"
+
+
+def test_bench_finds_what_faiss_finds(qcface) -> None:
+    document = qcface("gallery", "bench", "--rows", "2000", "--json").document
+    assert document["rows"] == 2000
+    assert document["same_best"] in (None, 128)
+    assert document["known_ms"] > 0
+
+
+def test_identify_by_fpir_says_so(qcface, draw, staff: Path) -> None:
+    run = qcface("identify", staff, draw("door.png", ANN), "--fpir", "0.02", "--json")
+    assert run.code == 0
+    assert run.lines[0]["fpir"] == 0.02

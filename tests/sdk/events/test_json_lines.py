@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,21 @@ def test_rotation_loses_nothing_and_old_files_go(tmp_path: Path) -> None:
     assert sink.prune() == 1
     assert not rotated[0].exists()
     assert rotated[1].exists()
+
+
+def test_file_is_begun_anew_every_day_so_that_retention_holds_for_quiet_doors(tmp_path: Path) -> None:
+    sink = JsonLines(tmp_path / "events.jsonl", retention_days=2)
+    sink.emit(event())
+    sink.close()
+    again = JsonLines(tmp_path / "events.jsonl", retention_days=2)
+    now = time.time()
+    assert again.prune(now + 0.9 * 86_400) == 0
+    assert len(read(again.path)) == 1
+    assert again.prune(now + 1.5 * 86_400) == 0
+    assert read(again.path) == []
+    assert len(list(tmp_path.glob("events.jsonl.*"))) == 1
+    assert again.prune(now + 3 * 86_400) == 1
+    assert not list(tmp_path.glob("events.jsonl.*"))
 
 
 def test_full_disk_leaves_no_half_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

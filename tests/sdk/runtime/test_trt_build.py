@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from types import SimpleNamespace
 from typing import Any
 
@@ -102,13 +103,13 @@ def rtx() -> Any:
     return pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx-cu12 is not installed")
 
 
-def quantised(*, kind: type = np.int8, zero: int = 0, bias: bool = False) -> bytes:
-    """One convolution between Q/DQ pairs, its weights stored as integers."""
+def quantised(*, kind: type = np.int8, zero: int = 0, bias: bool = False, channels: int = 3) -> bytes:
+    """One convolution between Q/DQ pairs, from `channels` to 64, its weights stored as integers."""
     rng = np.random.default_rng(0)
     constants = {
         "scale": np.float32(0.1),
         "zero": np.array(zero, kind),
-        "weight": rng.integers(-127, 128, (64, 3, 3, 3)).astype(np.int8),
+        "weight": rng.integers(-127, 128, (64, channels, 3, 3)).astype(np.int8),
         "weight_scale": np.full(64, 0.01, np.float32),
         "weight_zero": np.zeros(64, np.int8),
         "bias": np.arange(64, dtype=np.int32),
@@ -123,8 +124,8 @@ def quantised(*, kind: type = np.int8, zero: int = 0, bias: bool = False) -> byt
         helper.make_node("Conv", ["x", "w", *(["b"] if bias else [])], ["output"], pads=[1, 1, 1, 1]),
     ]
     values = [
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", channels, 16, 16])
-        for name, channels in (("input", 3), ("output", 64))
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", count, 16, 16])
+        for name, count in (("input", channels), ("output", 64))
     ]
     tensors = [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()]
     graph = helper.make_graph(nodes, "quantised", values[:1], values[1:], tensors)
@@ -154,3 +155,10 @@ def test_rtx_builds_what_we_build(rtx: Any) -> None:
 def test_rtx_refuses_what_tensorrt_refuses(rtx: Any, model: bytes, message: str) -> None:
     with pytest.raises(ModelFormatError, match=f"(?i)cannot parse the ONNX file: .*({message})"):
         build_engine(rtx, model, BuildOptions("int8"))
+
+
+def test_rtx_keeps_int8_weights_in_one_byte_each(rtx: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    build_engine(rtx, quantised(channels=512), BuildOptions("int8", level=1, verbose=True))
+    found = re.search(r"Total Weights Memory: (\d+) bytes", capsys.readouterr().out)
+    assert found is not None
+    assert 1.0 <= int(found[1]) / (64 * 512 * 9) < 1.1

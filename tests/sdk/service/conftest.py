@@ -27,6 +27,7 @@ def service(scene: Path, tmp_path: Path) -> Iterator[Callable[..., ServiceProces
     for file in scene.iterdir():
         if not file.name.endswith(("-wal", "-shm")):
             (tmp_path / file.name).write_bytes(file.read_bytes())
+            (tmp_path / file.name).chmod(0o600)  # a key file that others can read is refused
 
     def make(**parts: object) -> ServiceProcess:
         made.append(ServiceProcess(tmp_path, **parts))

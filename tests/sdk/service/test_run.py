@@ -50,7 +50,8 @@ def test_person_is_accepted_opened_for_and_told_of_everywhere(service: Make, bro
 
 def test_reload_takes_a_new_gallery_and_refuses_a_wrong_file(service: Make, scene: Path) -> None:
     running = service(rules="fmr = 1e-3")
-    (running.folder / "people.db").unlink()
+    for file in running.folder.glob("people.db*"):
+        file.unlink()
     running.start()
     assert wait_until(lambda: any(event.outcome is Outcome.REJECT for event in running.events()), 30)
     running.configure(rules="fmr = 2")
@@ -61,10 +62,11 @@ def test_reload_takes_a_new_gallery_and_refuses_a_wrong_file(service: Make, scen
     status, health = running.get("/health")
     assert (status, json.loads(health)["status"]) == (503, "degraded")
     assert running.accepts() == []
-    known = (scene / "people.db").read_bytes()
     for file in running.folder.glob("people.db*"):
         file.unlink()
-    (running.folder / "people.db").write_bytes(known)
+    for file in scene.glob("people.db*"):
+        (running.folder / file.name).write_bytes(file.read_bytes())
+        (running.folder / file.name).chmod(0o600)
     running.configure(rules="fmr = 1e-3")
     running.send(signal.SIGHUP)
     assert wait_until(lambda: running.accepts(), 30), running.lines

@@ -118,13 +118,14 @@ def test_systemd_hears_nothing_while_a_door_hangs(
 
 def test_clock_jump_removes_nothing_in_that_hour(log: EventLog, monkeypatch: pytest.MonkeyPatch) -> None:
     log.emit(DoorEvent.new(EventKind.STARTED, "front", "cam"))
-    watch = Watch(list, log, hang_seconds=5)
+    tidied: list[int] = []
+    watch = Watch(list, log, hang_seconds=5, tidy=[lambda: tidied.append(1)])
     real = time.time
     monkeypatch.setattr(time, "time", lambda: real() + 365 * 86_400)
     watch.prune()
-    assert kinds(log) == [EventKind.STARTED]
+    assert (kinds(log), tidied) == ([EventKind.STARTED], [])
     watch.prune()
-    assert kinds(log) == []
+    assert (kinds(log), tidied) == ([], [1])
 
 
 def test_gallery_that_vanished_is_told_once(log: EventLog) -> None:

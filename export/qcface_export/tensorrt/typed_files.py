@@ -1,0 +1,257 @@
+"""The ONNX files an engine is built from, made and proved on the CPU, with or without a GPU at hand.
+
+The INT8 file computes its float part in FP16, which CPUs do slowly and otherwise. So its twin with an FP32 float part
+is what is proved here: the same integers, the same steps. The engine is proved again on the GPU.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import numpy_helper
+
+from qcface_export.calibration import calibrate
+from qcface_export.calibration_table import CalibrationTable
+from qcface_export.embedders import FileEmbedder
+from qcface_export.emit import emit_trt
+from qcface_export.emit.typed import with_half_floats
+from qcface_export.errors import CalibrationError, GateError
+from qcface_export.mixed_precision import search_layers
+from qcface_export.pictures import PictureSet, read_pictures, with_damage
+from qcface_export.proof import Limit, ProofPictures, ProofReport, prove, read_limits
+from qcface_export.shippable_pictures import shippable_pictures
+from qcface_export.tensorrt.request import REFERENCE_RUNTIME, Request, artifact_id, read_given
+from qcface_sdk.engine import FaceEngine
+from qcface_sdk.runtime import available_backends
+from qcface_sdk.runtime.trt_build import build_engine
+
+QUANTISED = ("int8", "fp8")
+TWIN = "int8-fp32"
+_CALIBRATION_PICTURES = 400
+_SEARCH_PICTURES = 48
+_LAYERS = ("Conv", "Gemm", "MatMul")
+_WITHOUT_PEOPLE = ("cosine", "norm", "ladder", "magnitude_spread")
+
+
+@dataclass(frozen=True, slots=True)
+class TypedFiles:
+    """What was made on the CPU."""
+
+    files: Mapping[str, bytes]
+    """Precision to ONNX file; ``int8-fp32`` among them if ``int8`` is."""
+    table: CalibrationTable | None
+    """What activations were scaled by; None if nothing was calibrated here."""
+    in_float: tuple[str, ...]
+    """Layers that were kept in float here."""
+    report: ProofReport | None
+    """Proof of the INT8 twin on the CPU, passed or not; None if INT8 was not asked for."""
+
+
+def make_typed_files(request: Request) -> TypedFiles:
+    """Emit the typed files of a request and prove the INT8 one on the CPU.
+
+    The INT8 file of the bundle is taken where it holds one and nothing about quantisation was asked for: it was
+    calibrated and proved with far more pictures than may be shipped.
+
+    Raises
+    ------
+    ExportError, CalibrationError
+        If something that was given cannot be used.
+    """
+    twin = None if request.quantises_anew else _shipped_twin(request)
+    floats = {name: _emit(request, None, name, ()) for name in request.precisions if name not in QUANTISED}
+    if not any(name in QUANTISED for name in request.precisions):
+        return TypedFiles(floats, None, (), None)
+    if twin is not None and "fp8" not in request.precisions:
+        request.say("taking the INT8 file of the bundle")
+        return TypedFiles(
+            {"int8": with_half_floats(twin, "fp16"), TWIN: twin, **floats}, None, (), _prove_twin(request, twin)
+        )
+    table = _table(request)
+    in_float, report = request.excluded or _shipped_in_float(request), None
+    if "int8" in request.precisions:
+        report = _prove_twin(request, _emit(request, table, TWIN, in_float))
+        if not report.passed and request.search:
+            request.say(f"INT8 does not keep its limits ({report.failures[0]}); looking for layers to keep in float")
+            in_float = _search(request, table, in_float)
+            report = _prove_twin(request, _emit(request, table, TWIN, in_float))
+    names = [name for name in request.precisions if name in QUANTISED]
+    names += [TWIN] if "int8" in names else []
+    files = {name: _emit(request, table, name, in_float) for name in names}
+    return TypedFiles({**files, **floats}, table, in_float, report)
+
+
+def proof_pictures(request: Request) -> ProofPictures:
+    """Return what to prove on: the labelled set that was given, or the portraits that may be shipped."""
+    if request.pairs is not None:
+        from qcface_train.evaluation.lfw import read_lfw
+
+        faces = read_lfw(request.pairs)
+        return ProofPictures(request.pairs.stem, faces.crops, faces.subjects)
+    crops = _shippable(request).crops
+    return ProofPictures("two portraits in the public domain, varied", crops, None, len(crops))
+
+
+def proof_limits(request: Request) -> Mapping[str, Limit]:
+    """Return the limits of the figures that the pictures can bear.
+
+    The order of magnitudes means something across many people; two portraits all have nearly the same.
+    """
+    limits = read_limits(request.limits)
+    if request.pairs is not None:
+        return limits
+    return {name: limit for name, limit in limits.items() if name.startswith(_WITHOUT_PEOPLE)}
+
+
+def _shipped_int8(request: Request) -> bytes | None:
+    """Return the bundle's INT8 file for OpenVINO, if its proof was passed: it has TensorRT's placement."""
+    artifacts = [a for a in request.bundle.manifest.artifacts if a.precision == "int8" and "openvino" in a.runtimes]
+    proved = {(proof.artifact, proof.runtime) for proof in request.bundle.manifest.proofs if proof.passed}
+    return next((request.bundle.read(a.file) for a in artifacts if (a.id, "openvino") in proved), None)
+
+
+def _shipped_twin(request: Request) -> bytes | None:
+    """Return the bundle's INT8 file if TensorRT can be given it: signed, with zero points of 0."""
+    shipped = _shipped_int8(request)
+    if shipped is None:
+        return None
+    graph = onnx.load_from_string(shipped).graph
+    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    zeros = [constants[node.input[2]] for node in graph.node if node.op_type == "QuantizeLinear"]
+    return shipped if all(zero.dtype == np.int8 and not zero.any() for zero in zeros) else None
+
+
+def _shipped_in_float(request: Request) -> tuple[str, ...]:
+    """Return the layers that the bundle's INT8 file keeps in float; they were found with far more pictures."""
+    shipped = _shipped_int8(request)
+    if shipped is None:
+        return ()
+    nodes = onnx.load_from_string(shipped).graph.node
+    integers = {node.output[0] for node in nodes if node.op_type == "DequantizeLinear"}
+    layers = {node.name for node in onnx.load_from_string(request.master).graph.node if node.op_type in _LAYERS}
+    return tuple(node.name for node in nodes if node.name in layers and node.input[1] not in integers)
+
+
+def parse_with_rtx(files: Mapping[str, bytes], request: Request) -> list[str]:
+    """Build every file with TensorRT-RTX, which needs no GPU, and say what came of it; empty if it is not installed.
+
+    It shares TensorRT's parser, so a file it refuses would be refused on the target too.
+
+    Raises
+    ------
+    ModelFormatError
+        If a file is refused.
+    """
+    try:
+        import tensorrt_rtx
+    except ImportError:
+        return []
+    lines = []
+    for precision, model in files.items():
+        options = replace(request.options, precision=precision.split("-")[0], dla_core=None, strip=False, refit=False)
+        plan = build_engine(tensorrt_rtx, model, replace(options, version_compatible=False)).plan
+        lines.append(
+            f"TensorRT-RTX {tensorrt_rtx.__version__} parsed and built {precision}: {len(model):,} bytes of ONNX, "
+            f"{len(plan):,} bytes of engine"
+        )
+    return lines
+
+
+def cpu_runtime() -> str:
+    """Return the backend that runs the INT8 twin here: OpenVINO where it is installed, which is faster by far."""
+    names = {info.name for info in available_backends() if info.available}
+    return "openvino" if "openvino" in names else REFERENCE_RUNTIME
+
+
+def _table(request: Request) -> CalibrationTable:
+    if request.table is not None:
+        table = CalibrationTable.from_json(read_given(request.table, "calibration table"))
+        table.check_model(request.master)
+        return table
+    if request.calibration:
+        return calibrate(request.master, with_damage(read_pictures(request.calibration, _CALIBRATION_PICTURES)))
+    shipped = _shipped_table(request)
+    if shipped is not None:
+        request.say("using the calibration table in the bundle")
+        return shipped
+    request.say("calibrating on the portraits that may be shipped; --calibration FOLDER takes yours")
+    return calibrate(request.master, with_damage(_shippable(request), every=2))
+
+
+def _shipped_table(request: Request) -> CalibrationTable | None:
+    for name, data in request.bundle.files.items():
+        if name.endswith(".json"):
+            try:
+                table = CalibrationTable.from_json(data)
+                table.check_model(request.master)
+            except CalibrationError:
+                continue
+            return table
+    return None
+
+
+def _shippable(request: Request) -> PictureSet:
+    with FaceEngine(request.bundle.source, backend=REFERENCE_RUNTIME, precision="fp32") as engine:
+        return shippable_pictures(engine)
+
+
+def _emit(request: Request, table: CalibrationTable | None, precision: str, in_float: Sequence[str]) -> bytes:
+    return emit_trt(request.master, table, precision, percentile=request.percentile, nodes_in_float=in_float)
+
+
+def _embed(request: Request, model: bytes, runtime: str, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    embedder = FileEmbedder(model, runtime, preprocessing=request.bundle.manifest.input)
+    try:
+        return embedder(crops)
+    finally:
+        embedder.close()
+
+
+def _prove_twin(request: Request, twin: bytes) -> ProofReport:
+    runtime = cpu_runtime()
+    preparation: dict[str, Any] = {"preprocessing": request.bundle.manifest.input}
+    reference = FileEmbedder(request.master, REFERENCE_RUNTIME, **preparation)
+    candidate = FileEmbedder(twin, runtime, **preparation)
+    try:
+        return prove(
+            reference,
+            candidate,
+            proof_pictures(request),
+            proof_limits(request),
+            artifact=artifact_id(TWIN),
+            runtime=runtime,
+            reference_name=f"{request.reference.id} on {REFERENCE_RUNTIME}",
+            thresholds=shipped_thresholds(request),
+        )
+    finally:
+        reference.close()
+        candidate.close()
+
+
+def shipped_thresholds(request: Request) -> dict[float, float] | None:
+    """Return the reference's thresholds, rate to similarity; None if it has none."""
+    rows = request.bundle.thresholds(request.reference.id, REFERENCE_RUNTIME)
+    return {row.fmr: row.threshold for row in rows if row.supported} or None
+
+
+def _search(request: Request, table: CalibrationTable, start: tuple[str, ...]) -> tuple[str, ...]:
+    crops = proof_pictures(request).crops
+    crops = crops[:: max(1, len(crops) // _SEARCH_PICTURES)]
+    reference = _embed(request, request.master, REFERENCE_RUNTIME, crops)
+
+    def run(in_float: Sequence[str]) -> NDArray[np.float32]:
+        return _embed(request, _emit(request, table, TWIN, in_float), cpu_runtime(), crops)
+
+    try:
+        found = search_layers(request.master, table, reference, run, proof_limits(request), start=start)
+    except GateError as error:
+        request.say(str(error))
+        return start
+    for line in found.lines():
+        request.say(line)
+    return found.layers

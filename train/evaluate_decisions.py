@@ -1,0 +1,191 @@
+"""Check a bundle's decisions on people and sources they were not calibrated on.
+
+Example: python train/evaluate_decisions.py --model BUNDLE --lfw DATA/lfw --train DATA/train --output report
+Thresholds and gates of the people of LFW's folds 1-5 on those of folds 6-10, and the reverse; thresholds of all of LFW
+on the identities held out from training, by source. Writes decisions.json and decisions.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+import sys
+import tarfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qcface_sdk.bundle import Bundle
+from qcface_sdk.errors import InputError, QCFaceError
+from qcface_sdk.image import decode_image
+from qcface_train.data import split_identities
+from qcface_train.evaluation.lfw import read_lfw
+from qcface_train.evaluation.recognizer import Recognizer
+from qcface_train.evaluation.transfer import (
+    FMRS,
+    check_conditioned,
+    check_gates,
+    check_thresholds,
+    make_half,
+    split_by_folds,
+)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", type=Path, required=True, metavar="BUNDLE")
+    parser.add_argument("--lfw", type=Path, required=True, help="tar or folder with pairs.txt")
+    parser.add_argument("--train", type=Path, metavar="FOLDER", help="training shards with classes.csv")
+    parser.add_argument("--held-out", type=int, default=120, help="as in the recipe (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="data seed of the recipe (default: %(default)s)")
+    parser.add_argument("--output", type=Path, required=True, metavar="FOLDER")
+    parser.add_argument("--replicates", type=int, default=500)
+    parser.add_argument("--threads", type=int, default=1)
+    return parser
+
+
+def measure(args: argparse.Namespace) -> dict[str, Any]:
+    """Return all figures."""
+    bundle = Bundle.load(args.model)
+    faces = read_lfw(args.lfw)
+    network = Recognizer(args.model, backend="onnxruntime", threads=args.threads)
+    embeddings = network.embed(faces.crops, "LFW")
+    people = split_by_folds(faces)
+    halves = [make_half(embeddings, faces.subjects, part) for part in people]
+    gates = bundle.quality_map(network.artifact, "onnxruntime")
+    minima = (gates.probe_gate.minimum, gates.enroll_gate.minimum)
+    figures: dict[str, Any] = {"model": repr(bundle), "people": [len(part) for part in people], "halves": {}}
+    for name, (known, other) in (("1-5 to 6-10", halves), ("6-10 to 1-5", halves[::-1])):
+        figures["halves"][name] = {
+            "impostors": [known.scores.impostor_count, other.scores.impostor_count],
+            "thresholds": check_thresholds(known, other, replicates=args.replicates),
+            "gates": check_gates(known, other, minima, (network.la, network.ua)),
+            "conditioned": check_conditioned(known, other),
+        }
+    if args.train:
+        figures["held_out"] = measure_held_out(args, bundle, network)
+    network.close()
+    return figures
+
+
+def measure_held_out(args: argparse.Namespace, bundle: Bundle, network: Recognizer) -> dict[str, Any]:
+    """Return the rates of the bundle's thresholds on the identities held out from training, together and by source."""
+    crops, labels = read_held_out(args.train, args.held_out, args.seed)
+    with (args.train / "classes.csv").open(newline="", encoding="utf-8") as file:
+        source = {int(row["label"]): row["source_set"] for row in csv.DictReader(file)}
+    embeddings = network.embed(crops, "held out")
+    unit = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
+    similarity = unit @ unit.T
+    rows, columns = np.triu_indices(len(labels), 1)
+    same = labels[rows] == labels[columns]
+    sets = np.array([source[int(label)] for label in labels])
+    figures: dict[str, Any] = {"identities": len(np.unique(labels)), "pictures": len(labels), "sources": {}}
+    names = ["all", *np.unique(sets)]
+    for name in names:
+        inside = np.full(len(rows), True) if name == "all" else (sets[rows] == name) & (sets[columns] == name)
+        scores, genuine = similarity[rows[inside], columns[inside]], same[inside]
+        if not genuine.any() or genuine.all():
+            continue
+        figures["sources"][str(name)] = {
+            "genuine": int(genuine.sum()),
+            "impostor": int((~genuine).sum()),
+            "rates": {
+                f"{fmr:g}": {
+                    "fmr": float(np.mean(scores[~genuine] >= row.threshold)),
+                    "fnmr": float(np.mean(scores[genuine] < row.threshold)),
+                }
+                for fmr in FMRS
+                for row in [bundle.threshold(network.artifact, "onnxruntime", fmr)]
+            },
+        }
+    return figures
+
+
+def read_held_out(folder: Path, held_out: int, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Return BGR crops and labels of the identities that `split_identities` keeps from training."""
+    pictures: dict[str, bytes] = {}
+    labels: dict[str, int] = {}
+    for shard in sorted(folder.glob("*.tar.gz")):
+        with tarfile.open(fileobj=io.BytesIO(shard.read_bytes())) as tar:
+            for member in tar:
+                stream = tar.extractfile(member) if member.isfile() else None
+                if stream is None:
+                    continue
+                key, _, ending = member.name.partition(".")
+                if ending == "cls":
+                    labels[key] = int(stream.read())
+                elif ending == "webp":
+                    pictures[key] = stream.read()
+    keys = sorted(labels.keys() & pictures.keys())
+    if not keys:
+        raise InputError(f"{folder} holds no labelled shards (*.tar.gz); pass the training folder")
+    numbers = np.array([labels[key] for key in keys], np.int64)
+    rows = split_identities(numbers, held_out, seed).held_out_rows
+    crops = np.stack([decode_image(pictures[keys[row]], name=keys[row]) for row in rows])
+    return crops, numbers[rows]
+
+
+def to_markdown(figures: dict[str, Any]) -> str:
+    """Return the figures as tables."""
+    lines = [f"LFW people of folds 1-5: {figures['people'][0]}, of folds 6-10: {figures['people'][1]}."]
+    ratios = ("FMR asked", "measured", "ratio", "its 95 % interval", "FNMR there", "here")
+    lines += _head("calibrated on, checked on", *ratios)
+    for name, half in figures["halves"].items():
+        for row in half["thresholds"]:
+            interval = f"{row['interval'][0]:.2f} to {row['interval'][1]:.2f}"
+            rates = (f"{100 * row['fnmr']:.1f} %", f"{100 * row['measured_fnmr']:.1f} %")
+            measured = (f"{row['measured_fmr']:.3g}", f"{row['ratio']:.2f}", interval)
+            lines.append(_row(name, f"{row['fmr']:g}", *measured, *rates))
+    lines += _head("gate, halves", "quality from", "FNMR at most", "measured on the other half", "holds")
+    for name, half in figures["halves"].items():
+        for gate, row in half["gates"].items():
+            rates = (f"{100 * row['promise']:.1f} %", f"{100 * row['measured']:.1f} %")
+            lines.append(_row(f"{gate}, {name}", f"{row['minimum']:g}", *rates, "yes" if row["holds"] else "no"))
+    lines += _head("thresholds at FMR 1e-4, halves", "FMR measured", "FNMR measured")
+    for name, half in figures["halves"].items():
+        for kind in ("plain", "conditioned"):
+            row = half["conditioned"][kind]
+            lines.append(_row(f"{kind}, {name}", f"{row['fmr']:.3g}", f"{100 * row['fnmr']:.1f} %"))
+    if "held_out" in figures:
+        rates_head = [text for fmr in FMRS for text in (f"FMR at {fmr:g}", "FNMR")]
+        lines += _head("held out from training, source", "genuine", "impostor", *rates_head)
+        for name, row in figures["held_out"]["sources"].items():
+            cells = [(f"{rate['fmr']:.2g}", f"{100 * rate['fnmr']:.1f} %") for rate in row["rates"].values()]
+            counts = (f"{row['genuine']:,}", f"{row['impostor']:,}")
+            lines.append(_row(name, *counts, *(cell for pair in cells for cell in pair)))
+    return "\n".join(lines) + "\n"
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _head(*cells: str) -> list[str]:
+    return ["", _row(*cells), "|---" * len(cells) + "|"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the script."""
+    parser = _parser()
+    args = parser.parse_args(argv)
+    try:
+        figures = measure(args)
+        args.output.mkdir(parents=True, exist_ok=True)
+        (args.output / "decisions.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+        (args.output / "decisions.md").write_text(to_markdown(figures), encoding="utf-8")
+    except (QCFaceError, OSError) as error:
+        print(f"{parser.prog}: {error}", file=sys.stderr)
+        return 1
+    print(to_markdown(figures))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
