@@ -75,6 +75,7 @@ def search_layers(
     most: int = 6,
     room: float = 0.9,
     start: Sequence[str] = (),
+    guesses: Sequence[Sequence[str]] = (),
     progress: Callable[[str], None] = lambda text: None,
 ) -> Search:
     """Find the fewest layers to keep in float.
@@ -97,6 +98,8 @@ def search_layers(
         Share of each limit to stay within, because the gate judges other pictures.
     start : sequence of str
         Layers that stay in float in any case.
+    guesses : sequence of sequences of str
+        Sets of layers to try before the search, such as those another runtime needed.
     progress : callable
         Told what is being tried.
 
@@ -112,6 +115,11 @@ def search_layers(
     before = Step("", 0.0, strain, figure)
     if strain <= room:
         return Search(tuple(chosen), before, ())
+    for guess in guesses:
+        layers = [*start, *(name for name in guess if name not in start)]
+        if judge(layers)[0] <= room:
+            kept = _prune(layers, layers[len(start) :], judge, room)
+            return Search(tuple(kept), before, tuple(_steps(kept, start, shares, judge)))
     others = [name for name in shares if name not in chosen]
     gains: dict[str, float] = {}
     for place, layer in enumerate(others, start=1):
@@ -125,16 +133,16 @@ def search_layers(
     else:
         raise GateError(
             f"{most} layers in float ({', '.join(chosen)}) still leave {figure} at {100 * strain:.0f} % of its "
-            "limit; fine-tune with quantisation (export/qat.py) or ship FP32"
+            "limit; raise --most-in-float or ship FP32"
         )
-    kept = _prune(chosen, start, judge, room)
+    kept = _prune(chosen, chosen[len(start) : -1], judge, room)
     return Search(tuple(kept), before, tuple(_steps(kept, start, shares, judge)))
 
 
-def _prune(chosen: Sequence[str], start: Sequence[str], judge: _Judge, room: float) -> list[str]:
-    """Put layers back into 8 bits that turned out not to be needed beside the later ones."""
+def _prune(chosen: Sequence[str], doubtful: Sequence[str], judge: _Judge, room: float) -> list[str]:
+    """Put those of the doubtful layers back into 8 bits that are not needed beside the rest."""
     kept = list(chosen)
-    for layer in chosen[len(start) : -1]:
+    for layer in doubtful:
         without = [name for name in kept if name != layer]
         if judge(without)[0] <= room:
             kept = without

@@ -77,6 +77,30 @@ def _parts(place: Path) -> list[Path]:
     return sorted(place.glob("*.tar*")) or [place] if place.is_dir() else [place]
 
 
+def split_pictures(places: Sequence[Path], calibrate_on: int, search_on: int) -> tuple[PictureSet, PictureSet]:
+    """Read pictures to calibrate on and others to search on, a damaged copy of each fourth added to both.
+
+    Raises
+    ------
+    CalibrationError
+        As `read_pictures`, and if there are fewer than half of those wanted.
+    """
+    wanted = calibrate_on + search_on
+    found = read_pictures(places, wanted)
+    if len(found.crops) < wanted / 2:
+        raise CalibrationError(
+            f"{wanted} pictures are wanted to calibrate and search on, got {len(found.crops)}; give more of them"
+        )
+    # Every third goes to the search, so that both see all places.
+    search = list(range(2, len(found.crops), 3))[:search_on]
+    rest = sorted(set(range(len(found.crops))) - set(search))
+    return with_damage(_rows(found, rest)), with_damage(_rows(found, search))
+
+
+def _rows(pictures: PictureSet, rows: Sequence[int]) -> PictureSet:
+    return PictureSet(tuple(pictures.names[row] for row in rows), pictures.crops[list(rows)])
+
+
 def with_damage(pictures: PictureSet, every: int = 4) -> PictureSet:
     """Add a damaged copy of each `every`-th picture, kinds and levels in turn.
 

@@ -40,6 +40,7 @@ def quantize(
     most: int = 6,
     room: float = 0.9,
     start: Sequence[str] = (),
+    guesses: Sequence[Sequence[str]] = (),
     progress: Callable[[str], None] = lambda text: None,
 ) -> QuantizedFile:
     """Make the INT8 file of a runtime, with as few layers in float as the limits allow.
@@ -58,7 +59,7 @@ def quantize(
         Of the gate.
     percentile : float
         Of the table.
-    most, room, start, progress
+    most, room, start, guesses, progress
         As `search_layers`.
 
     Raises
@@ -78,7 +79,9 @@ def quantize(
         return _embed(emit(layers), runtime, crops)
 
     reference = _embed(master, "onnxruntime", crops)
-    search = search_layers(master, table, reference, run, limits, most=most, room=room, start=start, progress=progress)
+    search = search_layers(
+        master, table, reference, run, limits, most=most, room=room, start=start, guesses=guesses, progress=progress
+    )
     return QuantizedFile(emit(search.layers), search)
 
 

@@ -24,16 +24,16 @@ from qcface_export.bundle_packing import (
 from qcface_export.calibration import calibrate
 from qcface_export.calibration_table import DEFAULT_PERCENTILE, CalibrationTable
 from qcface_export.embedders import KeptRecognizer
-from qcface_export.errors import ExportError, GateError
+from qcface_export.errors import GateError
 from qcface_export.face_check import check_faces
 from qcface_export.files import write_whole
 from qcface_export.latency import Latency, measure_latency
 from qcface_export.model_checks import recognizer_embeddings
-from qcface_export.pictures import PictureSet, read_pictures, with_damage
+from qcface_export.pictures import PictureSet, split_pictures
 from qcface_export.proof import Limit, ProofPictures, ProofReport, prove, read_limits, render_proof
 from qcface_export.proof.report import proofs_json
 from qcface_export.proof.strips import make_strips
-from qcface_export.quantized_file import QuantizedFile, quantize
+from qcface_export.quantized_file import EMITTERS, quantize
 from qcface_sdk.bundle import Bundle
 from qcface_sdk.manifest import Artifact
 from qcface_train.evaluation.lfw import VerificationSet, read_lfw
@@ -109,6 +109,14 @@ class Released:
     """Thresholds, quality and the rest, from `qcface_train.evaluation`."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Layers:
+    """Layers that stay in float, and why, as text."""
+
+    layers: tuple[str, ...]
+    lines: tuple[str, ...]
+
+
 class Release:
     """Runs the steps; `say` is told of each. Not thread-safe; one process for a work folder."""
 
@@ -118,6 +126,8 @@ class Release:
         self._master_key = hashlib.sha256(master).hexdigest()[:16]
         recognizer_embeddings(master, "onnxruntime")
         self._faces: VerificationSet | None = None
+        self._split: tuple[PictureSet, PictureSet] | None = None
+        self._found: list[tuple[str, ...]] = []
 
     @property
     def faces(self) -> VerificationSet:
@@ -141,18 +151,11 @@ class Release:
         return table
 
     def _pictures(self) -> tuple[PictureSet, PictureSet]:
-        """Return the pictures to calibrate on and those to search on, which are others."""
-        wanted = self.options.pictures + self.options.search_pictures
-        found = read_pictures(self.options.calibration, wanted)
-        if len(found.crops) < wanted // 2:
-            raise ExportError(
-                f"{wanted} pictures are wanted to calibrate and search on, got {len(found.crops)}; give more of them"
-            )
-        # Every third goes to the search, so that both see all places.
-        count = len(found.crops)
-        search = [row for row in range(count) if row % 3 == 2][: self.options.search_pictures]
-        rest = sorted(set(range(count)) - set(search))
-        return with_damage(_rows(found, rest)), with_damage(_rows(found, search))
+        """Return the pictures to calibrate on and those to search on."""
+        if self._split is None:
+            options = self.options
+            self._split = split_pictures(options.calibration, options.pictures, options.search_pictures)
+        return self._split
 
     def run(self, target: Target) -> Released:
         """Make, judge and measure one INT8 file.
@@ -162,37 +165,50 @@ class Release:
         GateError
             If no file with few enough layers in float passes; the reports stay in the work folder.
         """
-        table, (_, search) = self.table(), self._pictures()
+        table = self.table()
         start: tuple[str, ...] = ()
         for room in _ROOMS:
-            made = self._quantized(target, table, search, room, start)
-            path = self._work / f"{target.artifact}-{hashlib.sha256(made.data).hexdigest()[:16]}.onnx"
-            write_whole(path, made.data)
+            kept = self._layers(target, table, room, start)
+            data = EMITTERS[target.runtime](
+                self.master, table, percentile=self.options.percentile, nodes_in_float=kept.layers
+            )
+            path = self._work / f"{target.artifact}-{hashlib.sha256(data).hexdigest()[:16]}.onnx"
+            write_whole(path, data)
             proof = self._prove(target, path)
             if proof.passed:
+                self._found.append(kept.layers)
                 figures = self.measure(path, target.artifact, target.runtime)
-                return Released(target, made.data, tuple(made.search.lines()), proof, figures)
+                return Released(target, data, kept.lines, proof, figures)
             self._say("\n".join(proof.lines()))
-            start = made.search.layers
+            start = kept.layers
         proof.check()
-        raise AssertionError
+        raise AssertionError("a failed proof passed its check")
 
-    def _quantized(
-        self, target: Target, table: CalibrationTable, search: PictureSet, room: float, start: tuple[str, ...]
-    ) -> QuantizedFile:
+    def _layers(self, target: Target, table: CalibrationTable, room: float, start: tuple[str, ...]) -> _Layers:
+        """Search for layers to keep in float, or take what an earlier run found."""
+        _, pictures = self._pictures()
+        asked = (table.sha256, pictures.sha256, target.runtime, self.options.percentile, room, start, self._found)
+        path = self._work / f"layers-{hashlib.sha256(repr(asked).encode()).hexdigest()[:16]}.json"
+        if path.is_file():
+            found = json.loads(path.read_text(encoding="utf-8"))
+            return _Layers(tuple(found["layers"]), tuple(found["lines"]))
         self._say(f"{target.artifact}: looking for layers that must stay in float (within {room:.0%} of each limit)")
-        return quantize(
+        search = quantize(
             self.master,
             table,
             target.runtime,
-            search.crops,
+            pictures.crops,
             self.options.limits,
             percentile=self.options.percentile,
             most=self.options.most_in_float,
             room=room,
             start=start,
+            # What another runtime needed is a good guess and saves most of the search.
+            guesses=self._found,
             progress=self._say,
-        )
+        ).search
+        write_whole(path, json.dumps({"layers": search.layers, "lines": search.lines()}).encode())
+        return _Layers(search.layers, tuple(search.lines()))
 
     def _prove(self, target: Target, path: Path) -> ProofReport:
         faces = self.faces
@@ -265,10 +281,6 @@ class Release:
         files = [(f"FP32 on {runtime}", self.master, runtime) for runtime in runtimes]
         files += [(f"INT8 on {item.target.runtime}", item.data, item.target.runtime) for item in released]
         return measure_latency(files)
-
-
-def _rows(pictures: PictureSet, rows: Sequence[int]) -> PictureSet:
-    return PictureSet(tuple(pictures.names[row] for row in rows), pictures.crops[list(rows)])
 
 
 def pack(

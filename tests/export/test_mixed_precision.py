@@ -74,7 +74,7 @@ def test_search_puts_back_what_the_later_layers_made_needless(small_table: Calib
 
 
 def test_search_that_does_not_succeed_says_how_near_it_came(small_table: CalibrationTable) -> None:
-    with pytest.raises(GateError, match=r"2 layers in float .* still leave .* % of its limit; fine-tune"):
+    with pytest.raises(GateError, match=r"2 layers in float .* still leave .* % of its limit; raise"):
         search(Files(dict.fromkeys(LAYERS, 0.05)), small_table, most=2)
 
 
@@ -82,3 +82,11 @@ def test_search_runs_no_set_of_layers_twice(small_table: CalibrationTable) -> No
     files = Files({"node_pool": 0.03, "node_b2": 0.03})
     search(files, small_table)
     assert len(set(files.runs)) == len(files.runs)
+
+
+def test_search_takes_a_guess_that_suffices_without_searching(small_table: CalibrationTable) -> None:
+    files = Files({"node_pool": 0.03})
+    found = search(files, small_table, guesses=[["node_stem"], ["node_pool", "node_stem"]])
+    # the needless layer of the guess goes back into 8 bits
+    assert found.layers == ("node_pool",)
+    assert len(files.runs) < len(LAYERS)

@@ -14,7 +14,7 @@ _EXAMPLES = """\
   qcface eval edc people/ --report edc.html
   qcface eval liveness --network 2.7_MiniFASNetV2.onnx --live staff/ --attack print=prints/
 
-`qcface eval ACTION --help` explains one action.
+`qcface eval ACTION --help` explains one action; every action takes --json.
 """
 
 

@@ -1,0 +1,185 @@
+"""A release is refused for what cannot be used, keeps what is done, and packs nothing that failed."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import cv2
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from qcface_export import embedders
+from qcface_export import release as release_module
+from qcface_export.embedders import KeptRecognizer
+from qcface_export.errors import GateError
+from qcface_export.release import TARGETS, Release, ReleaseOptions
+from qcface_sdk.errors import ModelFormatError
+from small_networks import small_network, small_pictures
+from tiny_models import tiny_recognizer
+
+
+def script(repository: Path, name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, repository / "export" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def write_crops(folder: Path, crops: np.ndarray) -> Path:
+    folder.mkdir(parents=True)
+    for index, crop in enumerate(crops):
+        cv2.imwrite(str(folder / f"{index:03d}.png"), crop)
+    return folder
+
+
+@pytest.fixture
+def master(tmp_path: Path) -> Path:
+    path = tmp_path / "master.onnx"
+    path.write_bytes(small_network())
+    return path
+
+
+def options(tmp_path: Path, **changes: object) -> ReleaseOptions:
+    values = {"calibration": [tmp_path / "crops"], "pairs": tmp_path / "pairs", "work": tmp_path / "work"}
+    return ReleaseOptions(**{**values, "pictures": 8, "search_pictures": 4, **changes})  # type: ignore[arg-type]
+
+
+# --- what is kept ---------------------------------------------------------------------------------------------------
+
+
+def test_kept_recognizer_runs_the_network_once_and_mends_a_damaged_file(
+    master: Path, tmp_path: Path, monkeypatch
+) -> None:
+    crops = small_pictures(6)
+    first = KeptRecognizer(master, tmp_path / "kept", "recognizer-fp32", "onnxruntime")
+    wanted = first.embed(crops)
+    (kept,) = (tmp_path / "kept").iterdir()
+    with monkeypatch.context() as patch:
+        patch.setattr(embedders.Recognizer, "embed", lambda *_: pytest.fail("ran again"))
+        np.testing.assert_array_equal(first.embed(crops), wanted)
+    kept.write_bytes(kept.read_bytes()[:100])
+    np.testing.assert_array_equal(first.embed(crops), wanted)
+    assert first.embed(small_pictures(6, seed=1)).shape == wanted.shape
+    assert len(list((tmp_path / "kept").iterdir())) == 2
+
+
+def test_release_calibrates_once_for_the_same_pictures(tmp_path: Path, monkeypatch) -> None:
+    write_crops(tmp_path / "crops", small_pictures(12))
+    monkeypatch.setattr(release_module, "check_faces", lambda pictures: None)
+    said: list[str] = []
+    table = Release(small_network(), options(tmp_path), said.append).table()
+    monkeypatch.setattr(release_module, "calibrate", lambda *_: pytest.fail("calibrated again"))
+    assert Release(small_network(), options(tmp_path), said.append).table() == table
+    assert said == ["calibrating on 10 pictures"]
+
+
+def test_release_of_a_network_that_fails_leaves_reports_and_no_bundle(tmp_path: Path, monkeypatch) -> None:
+    write_crops(tmp_path / "crops", small_pictures(12))
+    write_people(tmp_path / "pairs")
+    monkeypatch.setattr(release_module, "check_faces", lambda pictures: None)
+    release = Release(
+        small_network(), options(tmp_path, most_in_float=0, ladder_faces=3, replicates=5), lambda text: None
+    )
+    with pytest.raises(GateError, match="layers in float"):
+        release.run(TARGETS[0])
+    assert not list(tmp_path.rglob("manifest.json"))
+
+
+def write_people(folder: Path) -> None:
+    for index, crop in enumerate(small_pictures(12)):
+        person = folder / f"Person_{index // 2}"
+        person.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(person / f"{person.name}_{index % 2 + 1:04d}.png"), crop)
+
+
+# --- what is refused ------------------------------------------------------------------------------------------------
+
+
+def spoiled(**changes: object) -> bytes:
+    proto = onnx.load_from_string(small_network())
+    item = next(item for item in proto.graph.initializer if item.name == "b1.bias")
+    if "nan" in changes:
+        item.CopyFrom(numpy_helper.from_array(np.full(16, np.nan, np.float32), item.name))
+    if "side" in changes:
+        for axis in (2, 3):
+            proto.graph.input[0].type.tensor_type.shape.dim[axis].dim_value = 128
+    return proto.SerializeToString()
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"no ONNX", "cannot load this model"),
+        (small_network()[:4000], "cannot load this model"),
+        (tiny_recognizer(normalised=True), "export without the final normalisation"),
+        (spoiled(nan=True), "weights are damaged"),
+        (spoiled(side=128), r"\(any, 3, 112, 112\) of float32"),
+    ],
+    ids=["no onnx", "cut off", "normalised", "nan", "other size"],
+)
+@pytest.mark.parametrize("name", ["release", "quantize"])
+def test_scripts_refuse_a_bad_master_and_write_nothing(
+    repository: Path, tmp_path: Path, capsys, name: str, data: bytes, message: str
+) -> None:
+    path = tmp_path / "bad.onnx"
+    path.write_bytes(data)
+    arguments = ["--master", str(path), "--calibration", str(tmp_path), "--pairs", str(tmp_path)]
+    arguments += ["--output", str(tmp_path / "out"), *(["--work", str(tmp_path / "work")] * (name == "release"))]
+    assert script(repository, name).main(arguments) == 1
+    error = capsys.readouterr().err
+    assert __import__("re").search(message, error), error
+    assert "Traceback" not in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_quantize_of_an_empty_or_faceless_folder_is_refused(
+    repository: Path, tmp_path: Path, master: Path, capsys
+) -> None:
+    quantize = script(repository, "quantize")
+    (tmp_path / "empty").mkdir()
+    output = tmp_path / "out.onnx"
+    common = ["--master", str(master), "--output", str(output), "--pictures", "8", "--search-pictures", "4"]
+    assert quantize.main([*common, "--calibration", str(tmp_path / "empty")]) == 1
+    assert "no pictures found" in capsys.readouterr().err
+    faceless = write_crops(tmp_path / "walls", np.full((12, 112, 112, 3), 90, np.uint8))
+    assert quantize.main([*common, "--calibration", str(faceless)]) == 1
+    assert "0 of 10 pictures looked at show a face" in capsys.readouterr().err
+    assert not output.exists()
+
+
+def test_quantize_that_the_gate_refuses_says_so_by_its_status(
+    repository: Path, tmp_path: Path, master: Path, monkeypatch, capsys
+) -> None:
+    quantize = script(repository, "quantize")
+    monkeypatch.setattr(quantize, "check_faces", lambda pictures: None)
+    crops = write_crops(tmp_path / "crops", small_pictures(20))
+    output = tmp_path / "out.onnx"
+    arguments = ["--master", str(master), "--output", str(output), "--pictures", "8", "--search-pictures", "12"]
+    assert quantize.main([*arguments, "--calibration", str(crops), "--most-in-float", "0"]) == 3
+    assert "of its limit" in capsys.readouterr().err
+    assert not output.exists()
+
+
+def test_release_of_weights_without_recipe_asks_for_it(repository: Path, tmp_path: Path, capsys) -> None:
+    weights = repository / "train" / "weights" / "edge.pt"
+    arguments = ["--weights", str(weights), "--calibration", str(tmp_path), "--pairs", str(tmp_path)]
+    arguments += ["--work", str(tmp_path / "work"), "--output", str(tmp_path / "out")]
+    assert script(repository, "release").main(arguments) == 1
+    assert "give --recipe" in capsys.readouterr().err
+
+
+def test_release_on_too_few_pictures_says_how_many(tmp_path: Path) -> None:
+    write_crops(tmp_path / "crops", small_pictures(3))
+    with pytest.raises(Exception, match="12 pictures are wanted"):
+        Release(small_network(), options(tmp_path), lambda text: None).table()
+
+
+def test_release_of_a_normalised_master_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelFormatError, match="export without the final normalisation"):
+        Release(tiny_recognizer(normalised=True), options(tmp_path), lambda text: None)
