@@ -51,11 +51,12 @@ def test_count_flips_counts_clear_pairs_alone() -> None:
     assert count_flips(wanted, np.array([10.1, 10.0, 30.0, 20.0])) == pytest.approx(1 / 5)
 
 
-def test_measure_ladders_reports_the_worst_kind() -> None:
+def test_measure_ladders_reports_the_mean_and_the_worst_kind() -> None:
     falling = np.linspace(50, 20, 7)[None].repeat(4, axis=0)
     rising = falling[:, ::-1].copy()
     worst, kinds = measure_ladders({"blur": falling, "noise": falling}, {"blur": falling, "noise": rising})
-    assert worst["ladder_spearman_loss"] == pytest.approx(2)
-    assert worst["ladder_monotone_loss"] == 1
+    assert worst["ladder_spearman_loss"] == pytest.approx(1)
+    assert worst["ladder_spearman_loss_worst"] == pytest.approx(2)
+    assert worst["ladder_monotone_loss"] == 0.5
     assert worst["ladder_fall"] == pytest.approx((20 - 50) / 20)
     assert kinds["blur"]["spearman"] == pytest.approx(-1)

@@ -70,7 +70,8 @@ def test_reload_takes_a_new_gallery_and_refuses_a_wrong_file(service: Make, scen
     running.configure(rules="fmr = 1e-3")
     running.send(signal.SIGHUP)
     assert wait_until(lambda: running.accepts(), 30), running.lines
-    assert json.loads(running.get("/health")[1])["status"] == "ok"
+    # The watch looks once a second.
+    assert wait_until(lambda: json.loads(running.get("/health")[1])["status"] == "ok"), running.get("/health")
     assert 'qcface_reloads_total{result="refused"} 1.0' in running.get("/metrics")[1]
     assert running.end() == 0
 
