@@ -172,7 +172,7 @@ class DuplicateSubjectError(GalleryError, ValueError):
 class EnrolmentRefusedError(GalleryError, ValueError):
     """A picture should not be enrolled without a second look; `issues` says why, ``allow=`` overrides it."""
 
-    def __init__(self, message: str, issues: object) -> None:
+    def __init__(self, message: str, issues: object = None) -> None:
         super().__init__(message)
         self.issues = issues
 
