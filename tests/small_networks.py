@@ -146,8 +146,10 @@ def convolve(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, stride: int, p
     return np.concatenate(parts, axis=1) + bias[:, None, None]
 
 
-def run_in_numpy(model: bytes, x: np.ndarray, store: Change, weigh: Change) -> np.ndarray:
+def run_in_numpy(model: bytes, x: np.ndarray, store: Change, weigh: Change, shift: float = 0.0) -> np.ndarray:
     """Run `small_network()` in plain NumPy; `store` maps a tensor to what is kept of it, `weigh` a weight.
+
+    `shift` is added to the input before it is stored, and taken back by the bias of the first layer.
 
     The stages are written out as the network's docstring names them, not read from the graph.
     """
@@ -164,7 +166,8 @@ def run_in_numpy(model: bytes, x: np.ndarray, store: Change, weigh: Change) -> n
     def relu(name: str, value: np.ndarray) -> np.ndarray:
         return store(name, np.maximum(value, 0))
 
-    x = store("input", x.astype(np.float64))
+    constants["stem.bias"] = constants["stem.bias"] - shift * constants["stem.weight"].sum(axis=(1, 2, 3))
+    x = store("input", x.astype(np.float64) + shift)
     stem = relu("stem_act", conv("stem", x, 2))
     one = conv("a2", relu("a1_act", conv("a1", stem)))
     one = relu("a_sum_act", store("a2", one) + store("stem_act:shortcut", stem))

@@ -15,6 +15,7 @@ from qcface_export.calibration import calibrate
 from qcface_export.calibration_table import CalibrationTable
 from qcface_export.emit import emit_arm_int8, emit_cpu_int8
 from qcface_export.emit.quantization import (
+    Scale,
     asymmetric_scale,
     dequantize_weight,
     fake_quantize,
@@ -63,7 +64,11 @@ def test_emit_int8_equals_fake_quantised_numpy_layer_by_layer(small_table: Calib
     crops = small_pictures(6, seed=5)
     ours = stored_tensors(model, crops)
     grids = {name: asymmetric_scale(*small_table.limits(name, 99.999), signed=signed) for name in STORED}
-    constants = Graph(small_network()).constants
+    # One step a pixel: 127.5 +- 127.5, moved by half a step so that whole pixels lie on steps.
+    grids["input"] = Scale(np.float32(1 / 127.5), 127 - (128 if signed else 0), signed)
+    shift = 0.5 / 127.5
+    constants = dict(Graph(small_network()).constants)
+    constants["stem.bias"] = constants["stem.bias"] - np.float32(shift) * constants["stem.weight"].sum(axis=(1, 2, 3))
 
     def store(name: str, values: np.ndarray) -> np.ndarray:
         if name.endswith(":shortcut"):
@@ -82,7 +87,8 @@ def test_emit_int8_equals_fake_quantised_numpy_layer_by_layer(small_table: Calib
         )
         return dequantize_weight(quantize_weight(weight, scales, 0), scales, 0).astype(np.float64)
 
-    wanted = run_in_numpy(small_network(), to_input(crops), store, weigh)
+    wanted = run_in_numpy(small_network(), to_input(crops), store, weigh, shift)
+    np.testing.assert_allclose(ours["input"], to_input(crops) + shift, atol=1e-6)  # no pixel is rounded
     # The bias is a whole number of steps of input scale x weight scale, about 2e-4 here.
     np.testing.assert_allclose(embed(model, crops, optimised=False), wanted, rtol=1e-4, atol=4e-4)
 
