@@ -54,3 +54,16 @@ def test_other_line_is_known(line: str) -> None:
         assert re.search(rf"^{words[1]}:", (REPOSITORY / "Makefile").read_text(), re.MULTILINE), line
     else:
         assert words[:2] in (["pip", "install"], ["git", "clone"], ["cd", "qcface-sdk"]), line
+
+
+@pytest.mark.parametrize("text", README.code("toml"), ids=range(len(README.code("toml"))))
+def test_configuration_is_understood(text: str, tmp_path: Path) -> None:
+    from qcface_sdk.service.loader import load_config
+
+    (tmp_path / "door.toml").write_text(text)
+    assert load_config(tmp_path / "door.toml").door
+
+
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"\]\(([^)#:]+)\)", README.text))))
+def test_linked_document_is_there(target: str) -> None:
+    assert (REPOSITORY / target).is_file()

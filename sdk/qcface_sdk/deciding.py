@@ -11,16 +11,13 @@ from qcface_sdk.calibration.calibrated import Calibrated
 from qcface_sdk.checks import check_image
 from qcface_sdk.errors import InputError, ThresholdUnavailableError
 from qcface_sdk.fusion import CAPACITY, Fusion, fuse
-from qcface_sdk.matching import check_same_contract, compare_faces
+from qcface_sdk.matching import check_same_contract, compare_faces, grey_zone_from
 from qcface_sdk.quality import QualityReport, assess_faces
 from qcface_sdk.results import Face, Match
 from qcface_sdk.template import Template
 
 OUTLIER_SHARE = 0.6
 """A face is an outlier of a fusion below this share of the loosest measured threshold (sdk/docs/decisions.md)."""
-
-GREY_FACTOR = 10.0
-"""A similarity that would be accepted at this many times the false-match rate asks for another picture."""
 
 
 class Deciding(Calibrated):
@@ -64,15 +61,8 @@ class Deciding(Calibrated):
             fmr=fmr,
             retry_below=self.retry_below,
             contract=self.contract,
-            grey_from=self._grey_from(fmr),
+            grey_from=grey_zone_from(self.threshold, fmr),
         )
-
-    def _grey_from(self, fmr: float) -> float | None:
-        """Return where the grey zone below the threshold begins, or None where that rate was not measured."""
-        try:
-            return self.threshold(GREY_FACTOR * fmr)
-        except (ThresholdUnavailableError, InputError):
-            return None
 
     def template(self, faces: Face | Sequence[Face]) -> Template:
         """Fuse one or more faces of one person into a template. Thread-safe.

@@ -8,14 +8,17 @@ from typing import Any
 from qcface_sdk.quality import QualityReport
 from qcface_sdk.results import Face, Identification, Match, Outcome, Reason
 
+_ENROL_AGAIN = "enrol again with a better picture"
 _ADVICE = (
-    (Reason.NO_FACE, "step in front of the camera and look into it"),
     (Reason.NOT_FINITE, "look into the camera once more"),
     (Reason.LOW_QUALITY_A, "come closer, hold still, and look into the camera"),
-    (Reason.LOW_QUALITY_B, "enrol again with a better picture"),
+    (Reason.LOW_QUALITY_B, _ENROL_AGAIN),
     (Reason.GREY_ZONE, "look into the camera once more"),
 )
 """What helps, by reason; a report of the picture knows better."""
+
+_ABOUT_THE_PROBE = Reason.LOW_QUALITY_A | Reason.GREY_ZONE | Reason.NOT_FINITE
+"""Reasons that a better picture of the probe may remove."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +64,12 @@ class Decision:
         """
         if isinstance(result, Match):
             similarity, quality, subject = result.similarity, result.quality_a, None
+            missing = (result.quality_a is None, result.quality_b is None)
         else:
             similarity = result.candidates[0].similarity if result.candidates else -1.0
             quality, subject = None if probe is None else probe.quality, result.subject
-        advice = _advice(result.reason, report) if result.decision is Outcome.RETRY else ()
+            missing = (True, False)
+        advice = _advice(result.reason, missing, report) if result.decision is Outcome.RETRY else ()
         return cls(result.decision, result.reason, subject, similarity, result.threshold, result.fmr, quality, advice)
 
     def to_dict(self) -> dict[str, Any]:
@@ -81,10 +86,13 @@ class Decision:
         }
 
 
-def _advice(reason: Reason, report: QualityReport | None) -> tuple[str, ...]:
-    general = [text for flag, text in _ADVICE if flag in reason]
-    own = report.advice if report is not None and not reason & Reason.NO_FACE else ()
+def _advice(reason: Reason, missing: tuple[bool, bool], report: QualityReport | None) -> tuple[str, ...]:
+    """Return what to change; `missing` says of probe and reference which one has no face, where one has none."""
+    if Reason.NO_FACE in reason:
+        both = ("step in front of the camera and look into it", _ENROL_AGAIN)
+        return tuple(text for text, gone in zip(both, missing, strict=True) if gone)
+    own = report.advice if report is not None and reason & _ABOUT_THE_PROBE else ()
     # What was seen in the picture replaces the general advice on its quality.
-    if own:
-        general = [text for flag, text in _ADVICE if flag in reason and flag is not Reason.LOW_QUALITY_A]
+    replaced = Reason.LOW_QUALITY_A if own else Reason.NONE
+    general = [text for flag, text in _ADVICE if flag in reason and flag is not replaced]
     return tuple(dict.fromkeys((*own, *general)))

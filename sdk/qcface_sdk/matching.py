@@ -6,11 +6,16 @@ again even where it seems to match, because the threshold's false-match rate was
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
-from qcface_sdk.errors import ContractMismatchError, InputError
+from qcface_sdk.errors import ContractMismatchError, InputError, ThresholdUnavailableError
 from qcface_sdk.results import Face, Match, Outcome, Reason
+
+GREY_FACTOR = 10.0
+"""A similarity that would be accepted at this many times the rate asked for calls for another picture."""
 
 
 def cosine(a: NDArray[np.float32], b: NDArray[np.float32]) -> float | None:
@@ -37,6 +42,27 @@ def cosine(a: NDArray[np.float32], b: NDArray[np.float32]) -> float | None:
     if not np.isfinite(lengths) or lengths == 0.0:
         return None
     return float(np.clip(x @ y / lengths, -1.0, 1.0))
+
+
+def grey_zone_from(threshold_at: Callable[[float], float], rate: float) -> float | None:
+    """Return where the grey zone below the threshold of a rate begins.
+
+    Parameters
+    ----------
+    threshold_at : callable
+        Gives the threshold at a rate, such as `FaceEngine.threshold`.
+    rate : float
+        Rate that was asked for, of false matches or of false-positive identifications.
+
+    Returns
+    -------
+    float or None
+        Threshold at `GREY_FACTOR` times the rate; ``None``, for no zone, where that rate is none or was not measured.
+    """
+    try:
+        return threshold_at(GREY_FACTOR * rate)
+    except (ThresholdUnavailableError, InputError):
+        return None
 
 
 def check_same_contract(a: str | None, b: str | None) -> None:

@@ -194,7 +194,7 @@ class Identification:
     """Result of searching a gallery (1:N)."""
 
     candidates: tuple[Candidate, ...]
-    """Best first, one per subject; also those below the threshold."""
+    """Best first, one per subject; also those below the threshold, whom nobody must be taken for."""
 
     threshold: float
     """Smallest similarity that is accepted."""

@@ -78,6 +78,15 @@ def test_report_of_the_probe_replaces_the_general_advice() -> None:
     assert Decision.of(nobody, report=REPORT).advice == ("step in front of the camera and look into it",)
 
 
+def test_advice_names_the_side_that_has_no_face_or_a_poor_one() -> None:
+    step_up, enrol = "step in front of the camera and look into it", "enrol again with a better picture"
+    assert Decision.of(compare(None, face([1, 0]))).advice == (step_up,)
+    assert Decision.of(compare(face([1, 0]), None)).advice == (enrol,)
+    assert Decision.of(compare(None, None)).advice == (step_up, enrol)
+    # What is wrong with the probe does not help where only the reference is too poor.
+    assert Decision.of(compare(face([1, 0]), face([1, 0], quality=5.0)), report=REPORT).advice == (enrol,)
+
+
 def test_search_gives_the_same_form() -> None:
     found = Identification((Candidate("ann", 0.7), Candidate("bob", 0.2)), 0.5, Outcome.ACCEPT, Reason.NONE, "qc1-a")
     decision = Decision.of(found, probe=face([1, 0], 77.0))

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qcface_sdk.errors import ContractMismatchError, InputError
-from qcface_sdk.matching import compare_faces, cosine
+from qcface_sdk.errors import ContractMismatchError, InputError, OptionError, ThresholdUnavailableError
+from qcface_sdk.matching import GREY_FACTOR, compare_faces, cosine, grey_zone_from
 from qcface_sdk.results import Face, Match, Outcome, Reason
 
 BOX = np.array([0, 0, 50, 60], np.float32)
@@ -92,3 +92,16 @@ def test_match_to_dict_is_plain() -> None:
     values = compare(face(0, 1, quality=1.0), face(1, 0)).to_dict()
     assert values["decision"] == "retry"
     assert values["reason"] == ["below_threshold", "low_quality_a"]
+
+
+@given(st.floats(1e-9, 1.0, exclude_max=True))
+def test_grey_zone_begins_at_the_threshold_of_the_looser_rate_where_there_is_one(rate: float) -> None:
+    def threshold_at(wanted: float) -> float:
+        if wanted >= 1:
+            raise OptionError("no rate")
+        if wanted > 1e-2:
+            raise ThresholdUnavailableError("not measured")
+        return 1 - wanted
+
+    measured = GREY_FACTOR * rate <= 1e-2
+    assert grey_zone_from(threshold_at, rate) == (1 - GREY_FACTOR * rate if measured else None)

@@ -74,7 +74,8 @@ class Case:
     grey: bool = False
     cooled: float = 0.0
     """Seconds: when it may be judged again."""
-    rejects: int = 0
+    failed: int = 0
+    """Attempts that ended with a reject, or in the grey zone."""
     outcome: Outcome | None = None
     """The last that was told."""
     subject: str | None = None

@@ -39,6 +39,7 @@ ADVICE = {
     "blurred": "hold still for a moment",
     "low_quality": "look into the camera and hold still",
     "no_credential": "present your badge",
+    "grey_zone": "look into the camera once more",
 }
 
 
@@ -187,13 +188,22 @@ class Decider:
         if quality < self._engine.retry_below:
             case.problems["low_quality"] += 1
             return Verdict(Outcome.RETRY, ("low_quality",), ADVICE["low_quality"], **about) if last else None
-        sure = case.fusion.count >= rules.min_pictures and case.fusion.enough(rules.enough_fnmr)
-        if found.decision is Outcome.ACCEPT or not (sure or last):
+        if found.decision is Outcome.ACCEPT:
             return None
         reasons = found.reason.names() or ("below_threshold",)
         if found.decision is Outcome.RETRY:
-            return Verdict(Outcome.RETRY, reasons, ADVICE["low_quality"], **about)
-        return Verdict(Outcome.REJECT, reasons, **about)
+            # The pictures that this attempt may still take can decide.
+            case.problems[_obstacle(reasons)] += 1
+            return self._asked_again(case, reasons, about) if last else None
+        sure = case.fusion.count >= rules.min_pictures and case.fusion.enough(rules.enough_fnmr)
+        return Verdict(Outcome.REJECT, reasons, **about) if sure or last else None
+
+    def _asked_again(self, case: Case, reasons: tuple[str, ...], about: dict[str, Any]) -> Verdict:
+        word = _obstacle(reasons)
+        if word == "grey_zone" and case.failed + 1 >= self._rules.attempts:
+            # Every try is one more chance for a stranger who looks alike, so that tries come to an end.
+            return Verdict(Outcome.REJECT, reasons, **about)
+        return Verdict(Outcome.RETRY, reasons, ADVICE[word], **about)
 
     def _explained(self, verdict: Verdict, face: Face, frame: Frame) -> Verdict:
         """Add what is wrong with the newest picture, and what the person can do about it."""
@@ -235,3 +245,8 @@ class Decider:
             Reason.NONE if accepted else Reason.BELOW_THRESHOLD,
             contract,
         )
+
+
+def _obstacle(reasons: Sequence[str]) -> str:
+    """Return what keeps a search from an answer, as a key of `ADVICE`."""
+    return "grey_zone" if "grey_zone" in reasons else "low_quality"

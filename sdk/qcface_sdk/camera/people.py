@@ -172,7 +172,7 @@ class People:
     def _retry(self, case: Case, reason: str) -> Verdict:
         words = ("grey",) if case.grey else ()
         quality = float(case.fusion.quality) if case.fusion.count else None
-        pictures = () if reason in ("no_credential", "left_early") else (reason,)
+        pictures = () if reason in ("no_credential", "left_early", "grey_zone") else (reason,)
         return Verdict(Outcome.RETRY, (reason,), ADVICE.get(reason), quality=quality, quality_reasons=pictures + words)
 
     def settle(self, case: Case, verdict: Verdict, time: float) -> None:
@@ -181,13 +181,14 @@ class People:
         if verdict.outcome is Outcome.ACCEPT:
             case.state, case.subject = CaseState.ACCEPTED, verdict.subject
         elif verdict.outcome is Outcome.REJECT:
-            case.rejects += 1
-            last = case.rejects >= self._rules.attempts
+            case.failed += 1
+            last = case.failed >= self._rules.attempts
             case.state = CaseState.CLOSED if last else CaseState.COOLING
             case.cooled = time + self._rules.cooldown
         else:
             case.told.update(verdict.reasons)
             if case.embedded >= self._rules.max_pictures:
+                case.failed += "grey_zone" in verdict.reasons
                 case.restart(self._new_fusion(), time)
 
     def restart(self, time: float) -> None:

@@ -58,7 +58,7 @@ class DoorRules:
     confirmations: int = 2
     """Searches in a row that must name the same person."""
     max_pictures: int = 8
-    """Pictures after which somebody not recognised is rejected."""
+    """Pictures after which somebody not recognised is rejected, or told to try again."""
     enough_fnmr: float = 0.05
     """Expected false non-match rate, at FMR 1e-4, of the fused pictures at which no more are needed for a reject."""
     patience: float = 2.0
@@ -66,7 +66,7 @@ class DoorRules:
     cooldown: float = 5.0
     """Seconds in which one person is not accepted again, and a rejected one not judged again."""
     attempts: int = 3
-    """Rejects of one track after which it is not judged any more."""
+    """Tries of one track, ended by a reject or in the grey zone, after which it is rejected for good."""
     liveness_pictures: int = 2
     """Fewest pictures that the liveness check must have judged."""
     max_gap: float = 1.5

@@ -27,11 +27,12 @@ from qcface_sdk.cli.options import (
 from qcface_sdk.cli.pictures import AnnotatedFolder, Image, find_pictures, read_each
 from qcface_sdk.cli.printing import error_document, number_or_dash, print_error, print_json_line
 from qcface_sdk.cli.progress import Progress
+from qcface_sdk.decision import Decision
 from qcface_sdk.drawing import annotate
 from qcface_sdk.engine import FaceEngine
 from qcface_sdk.errors import InputError
 from qcface_sdk.gallery import Gallery
-from qcface_sdk.results import Face, Identification
+from qcface_sdk.results import Face, Identification, Outcome
 
 _EXAMPLES = """\
   qcface identify staff.db door.jpg
@@ -39,8 +40,10 @@ _EXAMPLES = """\
   qcface identify staff.db visits/ --all-faces --json | jq -c '[.file, .subject]'
 
 --json prints one line per face: {"file", "face", "quality", "bbox", "subject", "decision", "reason", "threshold",
-"fmr", "fpir", "extrapolated", "contract", "candidates": [{"subject", "similarity"}]}, or {"file", "error"}. A picture
-without a face gives one line with decision "retry". Exit status 0 only if every face searched was accepted.
+"fmr", "fpir", "extrapolated", "contract", "candidates": [{"subject", "similarity"}], "advice"}, or {"file", "error"}.
+"decision" is accept, retry or reject; "reason" lists why it is not a plain accept; "advice" lists what to change before
+the next try, empty unless it is retry. A picture without a face gives one line with decision "retry". Exit status 0
+only if every face searched was accepted.
 """
 
 
@@ -88,7 +91,8 @@ def run(args: argparse.Namespace) -> ExitCode:
                 else:
                     faces, results = _search(engine, gallery, image, args)
                     codes += [exit_code_of_outcome(result.decision) for result in results]
-                    _print_results(path, faces, results, args)
+                    decisions = _decide(engine, image, faces, results)
+                    _print_results(path, faces, results, decisions, as_json=args.json)
                     if folder is not None:
                         folder.save(path, _marked(image, faces, results))
                 bar.advance()
@@ -106,6 +110,20 @@ def _search(
     return faces, results
 
 
+def _decide(
+    engine: FaceEngine, image: Image, faces: tuple[Face, ...], results: tuple[Identification, ...]
+) -> tuple[Decision, ...]:
+    probes: tuple[Face | None, ...] = faces or (None,)
+    decisions = []
+    for probe, result in zip(probes, results, strict=True):
+        # Only who has to try again is told what to change.
+        report = None
+        if probe is not None and result.decision is Outcome.RETRY:
+            report = engine.assess(image, probe)
+        decisions.append(Decision.of(result, probe, report))
+    return tuple(decisions)
+
+
 def _print_unreadable(path: Path, error: InputError, *, as_json: bool) -> None:
     print_error(error)
     if as_json:
@@ -113,23 +131,29 @@ def _print_unreadable(path: Path, error: InputError, *, as_json: bool) -> None:
 
 
 def _print_results(
-    path: Path, faces: tuple[Face, ...], results: tuple[Identification, ...], args: argparse.Namespace
+    path: Path,
+    faces: tuple[Face, ...],
+    results: tuple[Identification, ...],
+    decisions: tuple[Decision, ...],
+    *,
+    as_json: bool,
 ) -> None:
     shown: tuple[Face | None, ...] = faces or (None,)
-    for number, (face, result) in enumerate(zip(shown, results, strict=True), 1):
-        quality = None if face is None else face.quality
-        if args.json:
+    for number, (face, result, decision) in enumerate(zip(shown, results, decisions, strict=True), 1):
+        if as_json:
             document: dict[str, Any] = {
                 "file": str(path),
                 "face": None if face is None else number,
-                "quality": quality,
+                "quality": decision.quality,
                 "bbox": None if face is None else [round(float(v), 2) for v in face.bbox],
             }
-            print_json_line({**document, **result.to_dict()})
+            print_json_line({**document, **result.to_dict(), "advice": list(decision.advice)})
             continue
-        why = ", ".join(name.replace("_", " ") for name in result.reason.names())
-        who = result.subject or f"nobody ({why})"
-        print(f"{path}  {result.decision.value}  {who}  quality {number_or_dash(quality, 0)}")
+        why = ", ".join(name.replace("_", " ") for name in decision.reason.names())
+        who = decision.subject or f"nobody ({why})"
+        print(f"{path}  {decision.outcome.value}  {who}  quality {number_or_dash(decision.quality, 0)}")
+        if decision.advice:
+            print(f"    advice: {'; '.join(decision.advice)}")
         for candidate in result.candidates:
             verdict = "" if candidate.similarity >= result.threshold else "  below threshold"
             print(f"    {candidate.similarity:7.4f}  {candidate.subject}{verdict}")

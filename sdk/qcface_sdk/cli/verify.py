@@ -1,8 +1,9 @@
 """Decide whether two pictures show the same person.
 
 The largest face of each picture is compared. Accepted only if both faces pass the quality gate and their similarity
-reaches the threshold that the bundle measured for the false-match rate asked for. A picture without a face, or with
-one too poor to trust, means retry: it is never accepted.
+reaches the threshold that the bundle measured for the false-match rate asked for. A picture without a face, one too
+poor to trust, or a similarity just below the threshold (reached at ten times the rate) means retry: it is never
+accepted, and the advice says what to change in B.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from qcface_sdk.cli.exit_codes import ExitCode, exit_code_of_outcome
 from qcface_sdk.cli.options import add_engine_options, add_fmr_option, add_json_option, add_output_option, open_engine
 from qcface_sdk.cli.pictures import AnnotatedFolder, Image
 from qcface_sdk.cli.printing import number_or_dash, print_json
+from qcface_sdk.decision import Decision
 from qcface_sdk.drawing import annotate
+from qcface_sdk.engine import FaceEngine
 from qcface_sdk.image import read_image
 from qcface_sdk.results import Face, Match
 
@@ -25,7 +28,9 @@ _EXAMPLES = """\
   qcface verify badge.jpg door.jpg --json | jq .similarity
 
 --json prints {"file_a", "file_b", "faces_a", "faces_b", "similarity", "threshold", "fmr", "decision", "reason",
-"quality_a", "quality_b", "contract"}. Exit status 0 accept, 1 reject, 3 retry.
+"quality_a", "quality_b", "contract", "advice"}: "decision" is accept, retry or reject; "reason" lists why it is not a
+plain accept; "advice" lists what to change before the next try, empty unless it is retry. Exit status 0 accept, 1
+reject, 3 retry.
 """
 
 
@@ -44,17 +49,26 @@ def run(args: argparse.Namespace) -> ExitCode:
     image_a, image_b = read_image(args.picture_a), read_image(args.picture_b)
     with open_engine(args) as engine:
         faces_a, faces_b = engine.get_batch([image_a, image_b])
-        match = engine.verify(faces_a[0] if faces_a else None, faces_b[0] if faces_b else None, fmr=args.fmr)
+        face_a, face_b = next(iter(faces_a), None), next(iter(faces_b), None)
+        match = engine.verify(face_a, face_b, fmr=args.fmr)
+        decision = _decide(engine, face_a, face_b, image_b, args.fmr)
     if args.output is not None:
         folder = AnnotatedFolder(args.output)
         for path, image, faces in ((args.picture_a, image_a, faces_a), (args.picture_b, image_b, faces_b)):
             folder.save(path, _marked(image, faces, match))
     if args.json:
         files = {"file_a": str(args.picture_a), "file_b": str(args.picture_b)}
-        print_json({**files, "faces_a": len(faces_a), "faces_b": len(faces_b), **match.to_dict()})
+        found = {"faces_a": len(faces_a), "faces_b": len(faces_b)}
+        print_json({**files, **found, **match.to_dict(), "advice": list(decision.advice)})
     else:
-        _print_match(match)
-    return exit_code_of_outcome(match.decision)
+        _print_match(match, decision)
+    return exit_code_of_outcome(decision.outcome)
+
+
+def _decide(engine: FaceEngine, face_a: Face | None, face_b: Face | None, image_b: Image, fmr: float) -> Decision:
+    # The advice is for whoever stands in front of the camera: B, whose face comes first here.
+    report = None if face_b is None else engine.assess(image_b, face_b)
+    return Decision.of(engine.verify(face_b, face_a, fmr=fmr), report=report)
 
 
 def _marked(image: Image, faces: tuple[Face, ...], match: Match) -> Image:
@@ -66,9 +80,11 @@ def _marked(image: Image, faces: tuple[Face, ...], match: Match) -> Image:
     )
 
 
-def _print_match(match: Match) -> None:
+def _print_match(match: Match, decision: Decision) -> None:
     why = ", ".join(name.replace("_", " ") for name in match.reason.names())
-    print(f"{match.decision.value}{f'  ({why})' if why else ''}")
+    print(f"{decision.outcome.value}{f'  ({why})' if why else ''}")
+    if decision.advice:
+        print(f"advice      {'; '.join(decision.advice)}")
     print(f"similarity  {match.similarity:.4f}  threshold {match.threshold:.4f} at false-match rate {match.fmr:g}")
     print(f"quality     {number_or_dash(match.quality_a, 0)} and {number_or_dash(match.quality_b, 0)} of 100")
 

@@ -238,7 +238,8 @@ class Gallery(ABC):
         Identification
             Best subjects first, each as similar as its most similar template. Accept if the first reaches the
             threshold; else reject, also if the gallery is empty; retry if the probe is missing, below the gate, or
-            not finite.
+            not finite, or if the similarity lies in the grey zone: below the threshold, but not below that of ten times
+            the `fmr` or `fpir`. A bare `threshold` has no such zone.
 
         Raises
         ------

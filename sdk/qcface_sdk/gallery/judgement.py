@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from qcface_sdk.checks import check_fraction, check_threshold
 from qcface_sdk.errors import GalleryError, InputError, NotFiniteError, OptionError
+from qcface_sdk.matching import grey_zone_from
 from qcface_sdk.results import Candidate, Face, Identification, Outcome, Reason
 from qcface_sdk.template import Template
 
@@ -81,6 +82,8 @@ class Limit:
     fmr: float | None = None
     fpir: float | None = None
     extrapolated: bool = False
+    grey_from: float | None = None
+    """Similarity from which one below the threshold asks for another picture; ``None`` for no such zone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +119,7 @@ def limit_of(
     fpir: Any = None,
     extrapolate: bool = False,
 ) -> Limit:
-    """Return the threshold that exactly one of the three asks for.
+    """Return the threshold that exactly one of the three asks for; the rates bring a grey zone below it.
 
     Raises
     ------
@@ -135,13 +138,24 @@ def limit_of(
         raise OptionError(f"{given[0]} needs the model's thresholds; open the gallery with engine=, or give threshold=")
     if fmr is not None:
         rate = check_fraction("fmr", fmr)
-        return Limit(judge.threshold(rate), fmr=rate)
+        return Limit(judge.threshold(rate), fmr=rate, grey_from=grey_zone_from(judge.threshold, rate))
     rate = check_fraction("fpir", fpir)
     search = getattr(judge, "search_threshold", None)
     if search is None:
         raise OptionError("this engine states no threshold for a search; give fmr= or threshold=")
-    found = search(rate, max(size, 1), extrapolate=extrapolate)
-    return Limit(found.threshold, getattr(found, "fmr", None), rate, bool(getattr(found, "extrapolated", False)))
+
+    def limit_at(wanted: float) -> SearchLimit:
+        limit: SearchLimit = search(wanted, max(size, 1), extrapolate=extrapolate)
+        return limit
+
+    found = limit_at(rate)
+    return Limit(
+        found.threshold,
+        getattr(found, "fmr", None),
+        rate,
+        bool(getattr(found, "extrapolated", False)),
+        grey_zone_from(lambda wanted: limit_at(wanted).threshold, rate),
+    )
 
 
 def template_of(source: Any) -> Template:
@@ -212,17 +226,22 @@ def vector_of(probe: Any) -> NDArray[np.float32] | None:
 def identification(
     reasons: Reason, candidates: tuple[Candidate, ...] | None, limit: Limit, contract: str | None
 ) -> Identification:
-    """Decide; `candidates` is ``None`` where nothing was searched. Only what nothing speaks against is accepted."""
-    reason = reasons
+    """Decide; `candidates` is ``None`` where nothing was searched. Only what nothing speaks against is accepted.
+
+    The grey zone is looked at below the threshold only: it makes a retry out of a reject, never an accept.
+    """
+    reason, again = reasons, bool(reasons)
     if candidates is not None:
         if not candidates:
             reason |= Reason.EMPTY_GALLERY
         elif not candidates[0].similarity >= limit.threshold:  # so that NaN is below
             reason |= Reason.BELOW_THRESHOLD
+            if limit.grey_from is not None and candidates[0].similarity >= limit.grey_from:
+                reason, again = reason | Reason.GREY_ZONE, True
     if reason is Reason.NONE:
         decision = Outcome.ACCEPT if candidates else Outcome.RETRY
     else:
-        decision = Outcome.RETRY if reasons else Outcome.REJECT
+        decision = Outcome.RETRY if again else Outcome.REJECT
     return Identification(
         candidates or (), limit.threshold, decision, reason, contract, limit.fmr, limit.fpir, limit.extrapolated
     )

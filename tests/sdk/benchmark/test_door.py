@@ -60,7 +60,7 @@ def test_without_the_portrait_the_error_names_the_install_line(monkeypatch: pyte
 
 
 def test_a_short_soak_with_camera_drops_passes(tmp_path: Path) -> None:
-    command = [sys.executable, str(REPOSITORY / "soak" / "door.py"), "--frames", "240", "--drops", "3"]
+    command = [sys.executable, str(REPOSITORY / "tests" / "soak" / "door.py"), "--frames", "240", "--drops", "3"]
     done = subprocess.run(
         [*command, "--json", str(tmp_path / "soak.json")], capture_output=True, text=True, timeout=300
     )

@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,7 +20,8 @@ from door_scenes import ListSink, Person, Relay, Scene, SceneEngine, SceneGaller
 from qcface_sdk import CameraError, GalleryError, OptionError
 from qcface_sdk.camera import AllowList, Capture, CaptureState, CaptureStatus, Door, DoorRules, FrameFeed, Snapshots
 from qcface_sdk.events import DoorEvent, EventKind, Liveness
-from qcface_sdk.results import Face, Outcome
+from qcface_sdk.results import Face, Identification, Outcome, Reason
+from qcface_sdk.template import Template
 
 
 class Check:
@@ -119,6 +121,50 @@ class TestDecisions:
         for person, outcome, advice in expected:
             event = Scene([person]).play()[0]
             assert (event.outcome, event.quality_reasons, event.advice) == (outcome, ("eyes_covered",), advice)
+
+    @staticmethod
+    def search_by_fpir(scene: Scene, grey_searches: float) -> list[int]:
+        """Let the gallery place the first searches in the grey zone; return how many were embedded at each search."""
+        embedded: list[int] = []
+
+        def identify(probe: Template, *, fpir: float) -> Identification:
+            embedded.append(len(scene.engine.embedded))
+            found = SceneGallery.identify(scene.gallery, probe, threshold=0.5)
+            if len(embedded) > grey_searches:
+                return found
+            reason = Reason.BELOW_THRESHOLD | Reason.GREY_ZONE
+            return replace(found, decision=Outcome.RETRY, reason=reason, fpir=fpir)
+
+        scene.gallery.identify = identify  # type: ignore[assignment]
+        return embedded
+
+    def test_grey_zone_takes_all_pictures_then_asks_again_and_not_for_ever(self) -> None:
+        rules = DoorRules(min_face=60, fpir=1e-3, max_pictures=5, attempts=3, patience=60)
+        scene = Scene([Person(1, end=9)], seconds=9, rules=rules)
+        searches = self.search_by_fpir(scene, float("inf"))
+        scene.play()
+        grey = ("below_threshold", "grey_zone")
+        assert scene.decisions() == [("retry", None, grey), ("retry", None, grey), ("reject", None, grey)]
+        assert scene.relay.commands == []
+        assert searches == list(range(1, 3 * rules.max_pictures + 1))
+        assert all(event.advice for event in scene.events[:2])
+
+    def test_grey_zone_is_left_when_more_pictures_decide(self) -> None:
+        scene = Scene([Person(1, end=4)], rules=DoorRules(min_face=60, fpir=1e-3, max_pictures=8))
+        searches = self.search_by_fpir(scene, 4)
+        scene.play()
+        assert scene.decisions() == [("accept", "p1", ())]
+        assert len(scene.relay.commands) == 1
+        # Those in the grey zone confirm nothing: two searches after them named the person.
+        assert len(searches) == 6
+
+    def test_whoever_leaves_in_the_grey_zone_is_told_so(self) -> None:
+        scene = Scene([Person(1, end=0.5)], rules=DoorRules(min_face=60, fpir=1e-3))
+        self.search_by_fpir(scene, float("inf"))
+        scene.play()
+        assert scene.decisions() == [("retry", None, ("grey_zone",))]
+        assert scene.events[0].advice == "look into the camera once more"
+        assert scene.events[0].quality_reasons == ()
 
     def test_approaching_person_is_accepted_soon_after_reaching_the_size(self) -> None:
         scene = Scene([Person(1, size=30, grows_to=120, end=4)])

@@ -14,6 +14,9 @@ import pytest
 
 from qcface_sdk.bundle import Bundle
 from qcface_sdk.cli import main
+from qcface_sdk.engine import FaceEngine
+from qcface_sdk.image import read_image
+from qcface_sdk.matching import cosine
 from tiny_models import tiny_bundle, tiny_files, tiny_manifest, tiny_quality
 
 ANN, BOB = (60, 255, 255), (255, 60, 255)
@@ -89,3 +92,21 @@ def draw(tmp_path: Path) -> Draw:
         return file
 
     return write
+
+
+@pytest.fixture
+def grey_pair(draw: Draw, bundle: Path) -> tuple[Path, Path]:
+    """Two pictures whose similarity is accepted by the tiny bundle at a rate of 1e-4, but not at 1e-5."""
+    ann = draw("grey-a.png", ANN)
+    with FaceEngine(model=bundle) as engine:
+        strict, loose = engine.threshold(1e-5), engine.threshold(1e-4)
+        (known,) = engine.get(read_image(ann))
+        for step in range(1, 40):
+            mixed = tuple(round(a + (b - a) * step / 40) for a, b in zip(ANN, BOB, strict=True))
+            picture = draw("grey-b.png", mixed)
+            (face,) = engine.get(read_image(picture))
+            assert known.embedding is not None
+            assert face.embedding is not None
+            if loose <= (cosine(known.embedding, face.embedding) or -1.0) < strict:
+                return ann, picture
+    raise AssertionError("no mixture of the two colours lies between the thresholds")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-ANN, BOB, EVE = (60, 255, 255), (255, 60, 255), (255, 255, 60)
+ANN, BOB, EVE = (60, 255, 255), (255, 60, 255), (255, 255, 220)
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def test_identify_stranger_is_rejected(qcface, draw, staff: Path) -> None:
     (line,) = run.lines
     assert line["subject"] is None
     assert line["decision"] == "reject"
-    assert [candidate["subject"] for candidate in line["candidates"]] == ["ann", "bob"]
+    assert [candidate["subject"] for candidate in line["candidates"]] == ["bob", "ann"]
 
 
 def test_identify_json_is_one_line_per_face_of_the_documented_shape(qcface, draw, staff: Path) -> None:
@@ -52,7 +52,9 @@ def test_identify_json_is_one_line_per_face_of_the_documented_shape(qcface, draw
                 "contract",
             ),
             "candidates",
+            "advice",
         }
+        assert line["advice"] == []
         assert line["face"] == number
         assert len(line["candidates"]) == 1
 
@@ -62,12 +64,31 @@ def test_identify_without_a_face_asks_to_retry(qcface, draw, staff: Path) -> Non
     assert run.code == 3
     assert run.lines[0]["reason"] == ["no_face"]
     assert run.lines[0]["face"] is None
+    assert run.lines[0]["advice"] == ["step in front of the camera and look into it"]
 
 
 def test_identify_below_the_gate_is_never_accepted(qcface, draw, staff: Path, poor_bundle: Path) -> None:
     run = qcface("identify", staff, draw("door.png", ANN), "--model", poor_bundle, "--json")
     assert run.code == 3
     assert run.lines[0]["reason"] == ["low_quality_a"]
+    (seen,) = qcface("quality", draw("door.png", ANN), "--json").lines
+    assert seen["advice"]
+    assert run.lines[0]["advice"] == seen["advice"]
+    text = qcface("identify", staff, draw("door.png", ANN), "--model", poor_bundle).out
+    assert f"    advice: {'; '.join(seen['advice'])}\n" in text
+
+
+def test_identify_in_the_grey_zone_asks_again_and_names_nobody(qcface, tmp_path: Path, grey_pair) -> None:
+    ann, visitor = grey_pair
+    file = tmp_path / "staff.db"
+    assert qcface("enroll", file, "ann", ann).code == 0
+    for rate in ("--fmr", "--fpir"):
+        run = qcface("identify", file, visitor, rate, "1e-5", "--json")
+        assert run.code == 3
+        (line,) = run.lines
+        assert (line["subject"], line["decision"]) == (None, "retry")
+        assert line["reason"] == ["below_threshold", "grey_zone"]
+        assert line["advice"][-1] == "look into the camera once more"
 
 
 def test_identify_several_pictures_need_all_to_be_accepted(qcface, draw, staff: Path) -> None:

@@ -30,6 +30,12 @@ def test_verify_without_a_face_is_never_accepted(empty: str, qcface, draw) -> No
     assert run.document["decision"] == "retry"
     assert run.document["reason"] == ["no_face"]
     assert run.document["similarity"] == -1
+    advice = {
+        "a": ["enrol again with a better picture"],
+        "b": ["step in front of the camera and look into it"],
+        "both": ["step in front of the camera and look into it", "enrol again with a better picture"],
+    }
+    assert run.document["advice"] == advice[empty]
 
 
 def test_verify_faces_below_the_gate_are_never_accepted(qcface, draw, poor_bundle: Path) -> None:
@@ -37,6 +43,28 @@ def test_verify_faces_below_the_gate_are_never_accepted(qcface, draw, poor_bundl
     run = qcface("verify", picture, picture, "--model", poor_bundle, "--json")
     assert run.code == 3
     assert run.document["reason"] == ["low_quality_a", "low_quality_b"]
+    assert run.document["advice"]
+
+
+def test_verify_advice_is_what_was_seen_in_the_second_picture(qcface, draw, poor_bundle: Path) -> None:
+    picture_a, picture_b = draw("a.png", ANN), draw("b.png", ANN)
+    (seen,) = qcface("quality", picture_b, "--json").lines
+    assert seen["advice"]
+    run = qcface("verify", picture_a, picture_b, "--model", poor_bundle, "--json")
+    assert run.document["advice"] == [*seen["advice"], "enrol again with a better picture"]
+    text = qcface("verify", picture_a, picture_b, "--model", poor_bundle).out.splitlines()
+    assert text[0] == "retry  (low quality a, low quality b)"
+    assert text[1] == f"advice      {'; '.join(run.document['advice'])}"
+
+
+def test_verify_in_the_grey_zone_asks_again_and_is_never_accepted(qcface, grey_pair) -> None:
+    run = qcface("verify", *grey_pair, "--fmr", "1e-5", "--json")
+    document = run.document
+    assert run.code == 3
+    assert document["decision"] == "retry"
+    assert document["reason"] == ["below_threshold", "grey_zone"]
+    assert document["similarity"] < document["threshold"]
+    assert document["advice"][-1] == "look into the camera once more"
 
 
 def test_verify_json_is_one_document_of_the_documented_shape(qcface, draw) -> None:
@@ -44,10 +72,11 @@ def test_verify_json_is_one_document_of_the_documented_shape(qcface, draw) -> No
     document = qcface("verify", picture_a, picture_b, "--fmr", "1e-3", "--json").document
     assert document.keys() == {
         *("file_a", "file_b", "faces_a", "faces_b", "similarity", "threshold", "fmr", "decision", "reason"),
-        *("quality_a", "quality_b", "contract"),
+        *("quality_a", "quality_b", "contract", "advice"),
     }
     assert (document["file_a"], document["file_b"]) == (str(picture_a), str(picture_b))
     assert (document["threshold"], document["fmr"]) == (0.3, 1e-3)
+    assert document["advice"] == []
     assert document["contract"].startswith("qc1-")
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from qcface_sdk.errors import (
     ContractMismatchError,
@@ -16,7 +18,8 @@ from qcface_sdk.errors import (
     ThresholdUnavailableError,
 )
 from qcface_sdk.gallery import EnrolmentIssue, Gallery
-from qcface_sdk.results import Face, Outcome, Reason
+from qcface_sdk.gallery.judgement import Limit, identification, limit_of
+from qcface_sdk.results import Candidate, Face, Outcome, Reason
 from qcface_sdk.template import Template
 
 CONTRACT = "qc1-0123456789abcdef0123456789abcdef"
@@ -40,12 +43,16 @@ class Engine:
     def threshold(self, fmr: float) -> float:
         if fmr < 1e-4:
             raise ThresholdUnavailableError("too strict")
+        if fmr > 1e-3:
+            raise ThresholdUnavailableError("too loose")
         return {1e-4: 0.8, 1e-3: 0.6}[fmr]
 
     def search_threshold(self, fpir: float, size: int, *, extrapolate: bool = False) -> Found:
         if fpir / size < 1e-4 and not extrapolate:
             raise ThresholdUnavailableError("too strict for so many")
-        return Found(0.7 + 0.01 * size, fpir / size, fpir / size < 1e-4)
+        if not 0 < fpir < 1:
+            raise OptionError("fpir must lie between 0 and 1")
+        return Found(0.5 + 0.01 * size - 0.1 * np.log10(fpir), fpir / size, fpir / size < 1e-4)
 
 
 @pytest.fixture
@@ -130,10 +137,10 @@ def test_identify_by_fmr_and_by_fpir(judged, person):
     found = judged.identify(near, fmr=1e-3)
     assert (found.decision, found.threshold, found.fmr, found.fpir) == (Outcome.ACCEPT, 0.6, 1e-3, None)
     found = judged.identify(near, fpir=1e-2)
-    assert found.threshold == pytest.approx(0.8)
+    assert found.threshold == pytest.approx(0.5 + 0.1 + 0.2)
     assert (found.fmr, found.fpir, found.extrapolated) == (1e-3, 1e-2, False)
     judged.enroll("p3", face_at(person(50).vector, 90))
-    assert judged.identify(near, fpir=1e-2).threshold == pytest.approx(0.81)
+    assert judged.identify(near, fpir=1e-2).threshold == pytest.approx(0.5 + 0.11 + 0.2)
     with pytest.raises(ThresholdUnavailableError):
         judged.identify(near, fpir=1e-4)
     assert judged.identify(near, fpir=1e-4, extrapolate=True).extrapolated
@@ -166,3 +173,63 @@ def test_identify_by_a_rate_without_an_engine_raises(gallery, person):
     for rate in ("fmr", "fpir"):
         with pytest.raises(OptionError, match=f"{rate} needs the model's thresholds; open the gallery with engine="):
             gallery.identify(person(3), **{rate: 1e-3})
+
+
+def near_p3(person, similarity: float) -> np.ndarray:
+    """A vector of exactly this similarity to p3."""
+    p3, other = np.asarray(person(3).vector, np.float64), np.asarray(person(60).vector, np.float64)
+    other -= (other @ p3) * p3
+    return similarity * p3 + np.sqrt(1 - similarity**2) * other / np.linalg.norm(other)
+
+
+@pytest.mark.parametrize(
+    ("options", "similarity", "outcome"),
+    [
+        ({"fmr": 1e-4}, 0.81, Outcome.ACCEPT),
+        ({"fmr": 1e-4}, 0.79, Outcome.RETRY),
+        ({"fmr": 1e-4}, 0.61, Outcome.RETRY),
+        ({"fmr": 1e-4}, 0.59, Outcome.REJECT),
+        ({"fpir": 1e-2}, 0.81, Outcome.ACCEPT),
+        ({"fpir": 1e-2}, 0.79, Outcome.RETRY),
+        ({"fpir": 1e-2}, 0.71, Outcome.RETRY),
+        ({"fpir": 1e-2}, 0.69, Outcome.REJECT),
+        ({"threshold": 0.8}, 0.79, Outcome.REJECT),
+        # Ten times the rate is not measured, or is no rate: no zone.
+        ({"fmr": 1e-3}, 0.59, Outcome.REJECT),
+        ({"fpir": 0.2}, 0.66, Outcome.REJECT),
+    ],
+)
+def test_identify_in_the_grey_zone_of_a_rate_asks_again(judged, person, options, similarity, outcome):
+    probe = face_at(near_p3(person, similarity), 90)
+    found = judged.identify(probe, **options)
+    assert found.candidates[0].subject == "p3"
+    assert found.candidates[0].similarity == pytest.approx(similarity, abs=1e-6)
+    assert found.decision is outcome
+    assert (Reason.GREY_ZONE in found.reason) is (outcome is Outcome.RETRY)
+    assert found.subject == ("p3" if outcome is Outcome.ACCEPT else None)
+
+
+def test_grey_zone_of_an_extrapolated_search_is_no_farther_than_asked_for(judged):
+    limit = limit_of(Engine(), 10, fpir=1e-4, extrapolate=True)
+    assert limit.extrapolated
+    assert limit.grey_from == Engine().search_threshold(1e-3, 10).threshold < limit.threshold
+
+
+_NUMBERS = st.floats(-1, 1) | st.just(float("nan"))
+
+
+@given(_NUMBERS, _NUMBERS, _NUMBERS | st.none(), st.sampled_from([Reason.NONE, Reason.LOW_QUALITY_A, Reason.NO_FACE]))
+def test_a_grey_zone_wherever_it_is_never_accepts(similarity, threshold, grey_from, unfit):
+    candidates = (Candidate("ann", similarity),)
+    found = identification(unfit, candidates, Limit(threshold, grey_from=grey_from), CONTRACT)
+    without = identification(unfit, candidates, Limit(threshold), CONTRACT)
+    assert (found.decision is Outcome.ACCEPT) == (similarity >= threshold and unfit is Reason.NONE)
+    assert (found.subject is None) == (found.decision is not Outcome.ACCEPT)
+    # All that a zone does is to ask again instead of rejecting.
+    assert found.decision is without.decision or (without.decision, found.decision) == (Outcome.REJECT, Outcome.RETRY)
+    assert not (found.decision is Outcome.ACCEPT and found.reason)
+
+
+@given(_NUMBERS | st.none())
+def test_a_grey_zone_of_nobody_is_a_reject(grey_from):
+    assert identification(Reason.NONE, (), Limit(0.5, grey_from=grey_from), CONTRACT).decision is Outcome.REJECT

@@ -1,4 +1,4 @@
-"""Run a door for a long time on a camera that keeps failing, and look for leaks: python soak/door.py [--frames N].
+"""Run a door for long on a camera that keeps failing, and look for leaks: python tests/soak/door.py [--frames N].
 
 The camera is a film of a public-domain portrait that walks up again and again, encoded here and read through the real
 capture, decoder, networks, gallery and event log; its connection breaks `--drops` times, at even distances.

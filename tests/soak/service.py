@@ -1,4 +1,4 @@
-"""Run the service while its surroundings break: python soak/service.py.
+"""Run the service while its surroundings break: python tests/soak/service.py.
 
 A camera (motion JPEG on loopback) in front of which a public-domain portrait comes and goes, a real mosquitto, and
 `qcface run` as a process that is killed with kill -9. Afterwards the event log, the events that a subscriber got and
@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from broker import Broker, Listener, wait_until
 from mjpeg_camera import MjpegCamera, visits
