@@ -27,7 +27,7 @@ from qcface_export.proof import DEFAULT_LIMITS, ProofReport, render_proof  # noq
 from qcface_export.tensorrt import Request, TypedFiles, build_on_gpu, install, make_typed_files  # noqa: E402
 from qcface_export.tensorrt.engines import SlowerError, check_built  # noqa: E402
 from qcface_export.tensorrt.request import artifact_id, file_name  # noqa: E402
-from qcface_export.tensorrt.typed_files import QUANTISED, parse_with_rtx, proof_pictures  # noqa: E402
+from qcface_export.tensorrt.typed_files import QUANTISED, TWIN, parse_with_rtx, proof_pictures  # noqa: E402
 from qcface_sdk.bundle import Bundle  # noqa: E402
 from qcface_sdk.errors import BackendUnavailableError, QCFaceError  # noqa: E402
 from qcface_sdk.runtime.trt_build import PRECISIONS, BuildOptions, ShapeRange  # noqa: E402
@@ -135,6 +135,8 @@ def _run(request: Request, *, dry_run: bool) -> int:
     _write_files(request, made)
     if made.report is not None:
         print("\n".join(made.report.lines()))
+        if not made.report.passed:
+            _print_way_out(request, made)
         made.report.check()
     for line in parse_with_rtx(made.files, request):
         print(line)
@@ -159,8 +161,13 @@ def _run(request: Request, *, dry_run: bool) -> int:
 
 
 def _write_files(request: Request, made: TypedFiles) -> None:
+    refused = made.report is not None and not made.report.passed
     for precision, model in made.files.items():
-        write_whole(request.output / file_name(precision), model)
+        # A file that failed is neither written nor left over from a run before.
+        if refused and precision.split("-")[0] in QUANTISED:
+            (request.output / file_name(precision)).unlink(missing_ok=True)
+        else:
+            write_whole(request.output / file_name(precision), model)
     if made.table is not None:
         write_whole(request.output / "calibration.json", made.table.to_json())
     if made.report is not None:
@@ -172,14 +179,25 @@ def _write_report(request: Request, name: str, report: ProofReport) -> None:
     write_whole(request.output / f"{name}.html", render_proof(report).encode())
 
 
+def _print_way_out(request: Request, made: TypedFiles) -> None:
+    whole = [precision for precision in made.files if precision not in QUANTISED and precision != TWIN]
+    names = ", ".join(file_name(precision) for precision in whole)
+    print("\nINT8 of this model does not keep its limits; its files were not written.")
+    print(f"written to {request.output}: {names or 'the reports'}. What can be done:")
+    print("  * calibrate and search on your cameras' faces: --calibration FOLDER (some hundreds of aligned crops)")
+    print("  * or run in FP16, which needs no calibration: python export/build_trt.py --fp16")
+
+
 def _print_what_is_left(request: Request, made: TypedFiles, reason: str) -> None:
     names = ", ".join(file_name(precision) for precision in made.files)
     wanted = " ".join(f"--{precision}" for precision in request.precisions)
     print(f"\nno engine was built: {reason}")
     print(f"done here: {names} written to {request.output}" + ("; INT8 proved on the CPU" if made.report else ""))
-    table = f" --table {request.output / 'calibration.json'}" if made.table is not None else ""
-    floats = f" --exclude-nodes {' '.join(made.in_float)}" if made.in_float else ""
+    table = f" --table {request.output / 'calibration.json'}" if made.table and not made.as_shipped else ""
+    floats = f" --exclude-nodes {' '.join(made.in_float)}" if made.in_float and not made.as_shipped else ""
     print("left to do on the target, which builds, times, proves and installs the engines:")
+    if table:
+        print(f"  (copy {request.output / 'calibration.json'} there first)")
     print(f"  python export/build_trt.py {wanted}{table}{floats}")
 
 

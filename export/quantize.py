@@ -28,7 +28,7 @@ from qcface_export.model_checks import recognizer_embeddings  # noqa: E402
 from qcface_export.pictures import PictureSet, split_pictures  # noqa: E402
 from qcface_export.proof import DEFAULT_LIMITS, ProofPictures, prove, read_limits, render_proof  # noqa: E402
 from qcface_export.proof.report import proofs_json  # noqa: E402
-from qcface_export.quantized_file import EMITTERS, quantize  # noqa: E402
+from qcface_export.quantized_file import quantize  # noqa: E402
 from qcface_sdk.errors import QCFaceError  # noqa: E402
 from qcface_train.evaluation.lfw import read_lfw  # noqa: E402
 
@@ -39,7 +39,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--master", type=Path, required=True, metavar="ONNX", help="FP32 file of export/to_onnx.py")
     parser.add_argument("--calibration", type=Path, nargs="+", required=True, help="aligned faces: folders, tar files")
-    parser.add_argument("--runtime", choices=sorted(EMITTERS), default="onnxruntime", help="(default: %(default)s)")
+    parser.add_argument(
+        "--runtime", choices=("onnxruntime", "openvino"), default="onnxruntime", help="(default: %(default)s)"
+    )
     parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="INT8 ONNX to write")
     parser.add_argument("--pairs", type=Path, help="labelled set to prove on, not trained on: Name/Name_0001.webp")
     parser.add_argument("--pictures", type=int, default=256, help="to calibrate on (default: %(default)s)")

@@ -1,7 +1,8 @@
 r"""From a trained checkpoint to a packed bundle: FP32, INT8 for ONNX Runtime and for OpenVINO, measured and proven.
 
 Steps: export to ONNX and compare with PyTorch; calibrate; quantise, keeping in float what must be; prove each INT8 file
-on the labelled set; measure thresholds, quality and gates of each; time all; pack. Each step is kept in --work: stop it
+on the labelled set; measure thresholds, quality and gates of each; choose the layers that build_trt.py keeps in float;
+time all; pack, with the calibration table. Each step is kept in --work: stop it
 at any time and give the same command again. Texts, detector and card come from the bundle --like unless given.
 
 Example: python export/release.py --checkpoint ~/runs/edge/checkpoint.pt --calibration DATA/train DATA/unlabelled \
@@ -17,6 +18,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 _ROOT = Path(__file__).resolve().parents[1]
@@ -25,6 +27,7 @@ sys.path[:0] = [str(_ROOT / "export"), str(_ROOT / "train")]
 from qcface_export.bundle_packing import CARD_FILE, BundleParts  # noqa: E402
 from qcface_export.errors import ExportError, GateError  # noqa: E402
 from qcface_export.files import write_whole  # noqa: E402
+from qcface_export.layer_choice import CHOICE_FILE, TABLE_FILE  # noqa: E402
 from qcface_export.onnx_from_torch import checked_onnx, network_from_checkpoint, network_from_weights  # noqa: E402
 from qcface_export.proof import DEFAULT_LIMITS, read_limits  # noqa: E402
 from qcface_export.release import TARGETS, Release, Released, ReleaseOptions, pack  # noqa: E402
@@ -64,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--ladder-faces", type=int, default=defaults.ladder_faces, help="to damage (%(default)s)")
     parser.add_argument("--replicates", type=int, default=defaults.replicates, help="of a bootstrap (%(default)s)")
     parser.add_argument("--limits", type=Path, default=DEFAULT_LIMITS, metavar="TOML", help="of the gate")
+    parser.add_argument("--no-tensorrt", action="store_true", help="choose no layers for build_trt.py, which then does")
     parser.add_argument("--drop-failed", action="store_true", help="pack without the files that fail; still status 0")
     return parser
 
@@ -113,12 +117,28 @@ def _release(args: argparse.Namespace, say: Callable[[str], None]) -> int:
             say(f"left out: {error}")
             continue
         say("\n".join([*released[-1].search, *released[-1].proof.lines()]))
+    parts = replace(parts, further=_for_tensorrt(release, say, choose=not args.no_tensorrt))
     latencies = release.latencies(released)
     say("\n".join(["one face, one thread:", *map(str, latencies)]))
     bundle = pack(release, released, latencies, parts, args.output, args.single_file)
     sizes = ", ".join(f"{name} {record.bytes:,} bytes" for name, record in bundle.manifest.files.items())
     say(f"{args.output}: {bundle.manifest.name} {bundle.manifest.version}, contract {bundle.contract}; {sizes}")
     return 0
+
+
+def _for_tensorrt(release: Release, say: Callable[[str], None], *, choose: bool) -> dict[str, bytes]:
+    """Return what `build_trt.py` starts from: the table, and the layers in float if some pass the gate."""
+    files = {TABLE_FILE: release.table().to_json()}
+    if choose:
+        try:
+            choice = release.tensorrt_layers()
+        except GateError as error:
+            # No file for TensorRT is packed, so none fails here; build_trt.py looks and judges for itself.
+            say(f"no layers chosen for TensorRT: {error}")
+        else:
+            say("\n".join(["INT8 for TensorRT, judged with FP32 floats:", *choice.search, *choice.proof]))
+            files[CHOICE_FILE] = choice.to_json()
+    return files
 
 
 def _master(args: argparse.Namespace, say: Callable[[str], None]) -> bytes:

@@ -89,6 +89,8 @@ class BundleParts:
     """JSON object with the key ``proofs``: a list of `Proof`."""
     derived: tuple[DerivedFile, ...] = ()
     """Further files of the recogniser; each needs a passed proof, thresholds and a quality map for every runtime."""
+    further: Mapping[str, bytes] = field(default_factory=dict)
+    """File name to content of what later builds start from, such as the calibration table; no runtime reads it."""
     la: float = 1.0
     """Smallest magnitude the training aimed at."""
     ua: float = 100.0
@@ -125,6 +127,9 @@ def make_bundle(parts: BundleParts) -> Bundle:
         _check_derived(derived, dimension, proofs, thresholds)
     files = {RECOGNIZER_FILE: parts.recognizer, DETECTOR_FILE: parts.detector, CARD_FILE: parts.card}
     files |= {derived.artifact.file: derived.data for derived in parts.derived}
+    if taken := sorted(files.keys() & parts.further.keys()):
+        raise ModelFormatError(f"further files must have names of their own, got {taken[0]!r} twice; rename it")
+    files |= parts.further
     master = parts.master_sha256 or hashlib.sha256(parts.recognizer).hexdigest()
     manifest = Manifest(
         schema=SCHEMA,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,13 +10,27 @@ from numpy.typing import NDArray
 
 from qcface_export.calibration_table import DEFAULT_PERCENTILE, CalibrationTable
 from qcface_export.embedders import FileEmbedder
-from qcface_export.emit import emit_cpu_int8, emit_openvino_int8
+from qcface_export.emit import emit_cpu_int8, emit_openvino_int8, emit_trt
 from qcface_export.errors import ExportError
 from qcface_export.mixed_precision import Search, search_layers
 from qcface_export.proof import Limit
 
-EMITTERS = {"onnxruntime": emit_cpu_int8, "openvino": emit_openvino_int8}
-"""Runtime to the emitter of its INT8 file."""
+TENSORRT = "tensorrt"
+"""The form that engines are built from; a CPU judges its twin with FP32 floats."""
+
+
+def _emit_twin(
+    master: bytes,
+    table: CalibrationTable,
+    *,
+    percentile: float = DEFAULT_PERCENTILE,
+    nodes_in_float: Collection[str] = (),
+) -> bytes:
+    return emit_trt(master, table, "int8-fp32", percentile=percentile, nodes_in_float=nodes_in_float)
+
+
+EMITTERS = {"onnxruntime": emit_cpu_int8, "openvino": emit_openvino_int8, TENSORRT: _emit_twin}
+"""Form of an INT8 file, named after the runtime it is for, to its emitter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +46,11 @@ class QuantizedFile:
 def quantize(
     master: bytes,
     table: CalibrationTable,
-    runtime: str,
+    form: str,
     crops: NDArray[np.uint8],
     limits: Mapping[str, Limit],
     *,
+    runtime: str | None = None,
     percentile: float = DEFAULT_PERCENTILE,
     most: int = 6,
     room: float = 0.9,
@@ -51,12 +66,14 @@ def quantize(
         FP32 ONNX.
     table : CalibrationTable
         Of this master.
-    runtime : str
+    form : str
         A key of `EMITTERS`.
     crops : ndarray of uint8, shape (N, 112, 112, 3)
         Pictures to search on; not those of the calibration, nor those the gate judges.
     limits : mapping of str to Limit
         Of the gate.
+    runtime : str, optional
+        Backend that runs the file here; None takes that of the form. ``tensorrt`` needs one that a CPU has.
     percentile : float
         Of the table.
     most, room, start, guesses, progress
@@ -69,14 +86,14 @@ def quantize(
     CalibrationError, ExportError
         As the emitter.
     """
-    if runtime not in EMITTERS:
-        raise ExportError(f"runtime must be one of {', '.join(EMITTERS)}, got {runtime!r}")
+    if form not in EMITTERS:
+        raise ExportError(f"form must be one of {', '.join(EMITTERS)}, got {form!r}")
 
     def emit(layers: Sequence[str]) -> bytes:
-        return EMITTERS[runtime](master, table, percentile=percentile, nodes_in_float=layers)
+        return EMITTERS[form](master, table, percentile=percentile, nodes_in_float=layers)
 
     def run(layers: Sequence[str]) -> NDArray[np.float32]:
-        return _embed(emit(layers), runtime, crops)
+        return _embed(emit(layers), runtime or form, crops)
 
     reference = _embed(master, "onnxruntime", crops)
     search = search_layers(

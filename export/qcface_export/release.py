@@ -28,12 +28,13 @@ from qcface_export.errors import GateError
 from qcface_export.face_check import check_faces
 from qcface_export.files import write_whole
 from qcface_export.latency import Latency, measure_latency
+from qcface_export.layer_choice import VERSION, LayerChoice
 from qcface_export.model_checks import recognizer_embeddings
 from qcface_export.pictures import PictureSet, split_pictures
 from qcface_export.proof import Limit, ProofPictures, ProofReport, prove, read_limits, render_proof
 from qcface_export.proof.report import proofs_json
 from qcface_export.proof.strips import make_strips
-from qcface_export.quantized_file import EMITTERS, quantize
+from qcface_export.quantized_file import EMITTERS, TENSORRT, quantize
 from qcface_sdk.bundle import Bundle
 from qcface_sdk.manifest import Artifact
 from qcface_train.evaluation.lfw import VerificationSet, read_lfw
@@ -51,14 +52,20 @@ class Target:
     file: str
     """Its name."""
     runtime: str
-    """The backend it is made for."""
+    """The backend it is made for, or that judges it."""
+    form: str
+    """How it is quantised: a key of `EMITTERS`."""
 
 
 TARGETS = (
-    Target("recognizer-int8", "recognizer.int8.onnx", "onnxruntime"),
-    Target("recognizer-int8-openvino", "recognizer.int8-openvino.onnx", "openvino"),
+    Target("recognizer-int8", "recognizer.int8.onnx", "onnxruntime", "onnxruntime"),
+    Target("recognizer-int8-openvino", "recognizer.int8-openvino.onnx", "openvino", "openvino"),
 )
 """Files a release makes beside FP32."""
+# What `build_trt.py` will make on the machine with the GPU, with FP32 floats so that a CPU can judge it. Not packed.
+_TENSORRT = Target("recognizer-trt-int8-fp32", "recognizer.trt.int8-fp32.onnx", "openvino", TENSORRT)
+# A signed grid wastes a bit on what a Relu leaves, so TensorRT's form needs more layers in float than the others.
+_MOST_FOR_TENSORRT = 16
 # Where the gate refuses a file on its own pictures, the search is done again with less room.
 _ROOMS = (0.9, 0.75, 0.6)
 
@@ -117,6 +124,15 @@ class _Layers:
     lines: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A file that passed."""
+
+    path: Path
+    layers: _Layers
+    proof: ProofReport
+
+
 class Release:
     """Runs the steps; `say` is told of each. Not thread-safe; one process for a work folder."""
 
@@ -165,11 +181,36 @@ class Release:
         GateError
             If no file with few enough layers in float passes; the reports stay in the work folder.
         """
+        made = self._made(target)
+        figures = self.measure(made.path, target.artifact, target.runtime)
+        return Released(target, made.path.read_bytes(), made.layers.lines, made.proof, figures)
+
+    def tensorrt_layers(self) -> LayerChoice:
+        """Choose the layers that `build_trt.py` keeps in float; call it last, it begins with what the others needed.
+
+        Raises
+        ------
+        GateError
+            If no file with few enough layers in float passes.
+        """
+        made = self._made(_TENSORRT)
+        return LayerChoice(
+            VERSION,
+            self.table().sha256,
+            self.options.percentile,
+            made.layers.layers,
+            made.layers.lines,
+            tuple(made.proof.lines()),
+            made.proof.origin,
+        )
+
+    def _made(self, target: Target) -> _Made:
+        """Make one file that passes the gate, with less and less room for the search."""
         table = self.table()
         start: tuple[str, ...] = ()
         for room in _ROOMS:
             kept = self._layers(target, table, room, start)
-            data = EMITTERS[target.runtime](
+            data = EMITTERS[target.form](
                 self.master, table, percentile=self.options.percentile, nodes_in_float=kept.layers
             )
             path = self._work / f"{target.artifact}-{hashlib.sha256(data).hexdigest()[:16]}.onnx"
@@ -177,8 +218,7 @@ class Release:
             proof = self._prove(target, path)
             if proof.passed:
                 self._found.append(kept.layers)
-                figures = self.measure(path, target.artifact, target.runtime)
-                return Released(target, data, kept.lines, proof, figures)
+                return _Made(path, kept, proof)
             self._say("\n".join(proof.lines()))
             start = kept.layers
         proof.check()
@@ -187,7 +227,7 @@ class Release:
     def _layers(self, target: Target, table: CalibrationTable, room: float, start: tuple[str, ...]) -> _Layers:
         """Search for layers to keep in float, or take what an earlier run found."""
         _, pictures = self._pictures()
-        asked = (table.sha256, pictures.sha256, target.runtime, self.options.percentile, room, start, self._found)
+        asked = (table.sha256, pictures.sha256, target.form, self.options.percentile, room, start, self._found)
         path = self._work / f"layers-{hashlib.sha256(repr(asked).encode()).hexdigest()[:16]}.json"
         if path.is_file():
             found = json.loads(path.read_text(encoding="utf-8"))
@@ -196,11 +236,12 @@ class Release:
         search = quantize(
             self.master,
             table,
-            target.runtime,
+            target.form,
             pictures.crops,
             self.options.limits,
+            runtime=target.runtime,
             percentile=self.options.percentile,
-            most=self.options.most_in_float,
+            most=max(self.options.most_in_float, _MOST_FOR_TENSORRT if target.form == TENSORRT else 0),
             room=room,
             start=start,
             # What another runtime needed is a good guess and saves most of the search.

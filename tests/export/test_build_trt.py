@@ -18,12 +18,13 @@ import pytest
 from fake_tensorrt import fake_environment
 from qcface_export.calibration import calibrate
 from qcface_export.emit import emit_openvino_int8, emit_trt
+from qcface_export.layer_choice import CHOICE_FILE, TABLE_FILE, LayerChoice
 from qcface_export.pictures import PictureSet
 from qcface_export.proof import ProofPictures
 from qcface_export.shippable_pictures import shippable_pictures
 from qcface_export.tensorrt import Request, typed_files
 from qcface_sdk import selection
-from qcface_sdk.bundle import Bundle
+from qcface_sdk.bundle import Bundle, file_records
 from qcface_sdk.engine import FaceEngine
 from qcface_sdk.errors import DeviceUnavailableError
 from qcface_sdk.measurements import Proof, ProofFigure
@@ -154,6 +155,22 @@ def test_a_file_that_fails_its_proof_is_status_3_with_the_next_step(
     limits.write_text('[cosine_mean]\nat_least = 1.5\nreason = "never"\nnext_step = "give up"\n')
     assert build("--int8", "--limits", str(limits)) == 3
     assert "must not ship: cosine_mean" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("no_gpu")
+def test_int8_that_cannot_pass_leaves_the_fp16_file_alone_and_says_what_can_be_done(
+    build: Build, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    limits = tmp_path / "limits.toml"
+    limits.write_text('[cosine_mean]\nat_least = 1.5\nreason = "never"\nnext_step = "give up"\n')
+    output = tmp_path / "qcface-trt"
+    output.mkdir()
+    (output / "recognizer.trt.int8.onnx").write_bytes(b"of a run before")
+    assert build("--int8", "--limits", str(limits)) == 3
+    assert [path.name for path in output.glob("*.onnx")] == ["recognizer.trt.fp16.onnx"]
+    out = capsys.readouterr().out
+    assert "recognizer.trt.fp16.onnx" in out
+    assert "--calibration FOLDER" in out
 
 
 @pytest.mark.parametrize(
@@ -291,6 +308,29 @@ def test_the_shippable_pictures_are_48_different_crops(engine: FaceEngine) -> No
     assert pictures.sha256 == shippable_pictures(engine).sha256
     sizes = np.linalg.norm(engine.embed(pictures.crops), axis=1)
     assert (engine.quality(sizes) > engine.retry_below).all()
+
+
+@pytest.mark.parametrize("change", [None, "other percentile", "other model", "damaged choice"])
+def test_table_and_layers_of_the_bundle_are_used_where_they_fit(
+    change: str | None, engine: FaceEngine, tmp_path: Path, rng: np.random.Generator
+) -> None:
+    master = engine.bundle.read(engine.bundle.artifact("onnxruntime", "fp32").file)
+    crops = rng.integers(0, 256, (2, 112, 112, 3), dtype=np.uint8)
+    table = calibrate(master, PictureSet(("a", "b"), crops))
+    choice = LayerChoice(1, table.sha256, 99.999, ("node_conv2d_1",), (), (), "tests").to_json()
+    files = {
+        **engine.bundle.files,
+        TABLE_FILE: (dataclasses.replace(table, model_sha256="0" * 64) if change == "other model" else table).to_json(),
+        CHOICE_FILE: choice[:-9] if change == "damaged choice" else choice,
+    }
+    bundle = Bundle.create(dataclasses.replace(engine.bundle.manifest, files=file_records(files)), files)
+    said: list[str] = []
+    request = Request(bundle, tmp_path, percentile=100 if change == "other percentile" else 99.999, say=said.append)
+    assert typed_files._shipped_table(request) == (None if change == "other model" else table)
+    assert typed_files._shipped_choice(request, table) == (
+        ("node_conv2d_1",) if change in (None, "other model") else None
+    )
+    assert len(said) == (change != "other percentile") + (change == "other model")
 
 
 @pytest.mark.parametrize("precision", ["int8-fp32", "openvino"])

@@ -67,6 +67,13 @@ def test_make_bundle_records_its_tools() -> None:
     assert tools["onnxruntime"] == importlib.import_module("onnxruntime").__version__
 
 
+def test_make_bundle_takes_further_files_along_under_names_of_their_own(tmp_path: Path) -> None:
+    write_bundle(make_bundle(replace(PARTS, further={"calibration.json": b"{}"})), tmp_path / "out")
+    assert Bundle.load(tmp_path / "out").read("calibration.json") == b"{}"
+    with pytest.raises(ModelFormatError, match=r"got 'MODEL_CARD\.md' twice"):
+        make_bundle(replace(PARTS, further={"MODEL_CARD.md": b"# other"}))
+
+
 INT8 = Artifact("recognizer-int8", "recognizer.int8.onnx", "int8", ("onnxruntime",))
 INT8_ROWS = [{**row, "artifact": "recognizer-int8"} for row in ROWS]
 INT8_MAPS = [{**PLAIN["quality"][0], "artifact": "recognizer-int8"}]

@@ -15,7 +15,11 @@ from onnx import numpy_helper
 from qcface_export import embedders
 from qcface_export import release as release_module
 from qcface_export.embedders import KeptRecognizer
+from qcface_export.emit import emit_trt
 from qcface_export.errors import GateError
+from qcface_export.layer_choice import CHOICE_FILE, TABLE_FILE, LayerChoice
+from qcface_export.proof import Limit, ProofReport
+from qcface_export.proof.report import Figure
 from qcface_export.release import TARGETS, Release, ReleaseOptions
 from qcface_sdk.errors import ModelFormatError
 from small_networks import small_network, small_pictures
@@ -77,6 +81,47 @@ def test_release_calibrates_once_for_the_same_pictures(tmp_path: Path, monkeypat
     monkeypatch.setattr(release_module, "calibrate", lambda *_: pytest.fail("calibrated again"))
     assert Release(small_network(), options(tmp_path), said.append).table() == table
     assert said == ["calibrating on 10 pictures"]
+
+
+@pytest.mark.parametrize("passes", [True, False])
+def test_release_gives_build_trt_its_table_and_the_layers_if_some_pass(
+    repository: Path, tmp_path: Path, monkeypatch, passes: bool
+) -> None:
+    write_crops(tmp_path / "crops", small_pictures(12))
+    monkeypatch.setattr(release_module, "check_faces", lambda pictures: None)
+    release = Release(small_network(), options(tmp_path), lambda text: None)
+    made = LayerChoice(1, release.table().sha256, 99.999, ("node_b1",), (), (), "tests")
+
+    def choose() -> LayerChoice:
+        if passes:
+            return made
+        raise GateError("16 layers in float still leave cosine_mean at 120 % of its limit")
+
+    monkeypatch.setattr(release, "tensorrt_layers", choose)
+    said: list[str] = []
+    for_tensorrt = script(repository, "release")._for_tensorrt
+    files = for_tensorrt(release, said.append, choose=True)
+    wanted = {TABLE_FILE: release.table().to_json()}
+    assert files == (wanted | {CHOICE_FILE: made.to_json()} if passes else wanted)
+    assert ("no layers chosen for TensorRT: 16 layers" in said[0]) != passes
+    assert for_tensorrt(release, said.append, choose=False) == wanted
+
+
+@pytest.mark.skipif(importlib.util.find_spec("openvino") is None, reason="openvino is not installed")
+def test_release_chooses_layers_of_the_form_for_tensorrt_that_pass_its_gate(tmp_path: Path, monkeypatch) -> None:
+    write_crops(tmp_path / "crops", small_pictures(12))
+    monkeypatch.setattr(release_module, "check_faces", lambda pictures: None)
+    wide = {"cosine_mean": Limit("at_least", 0.9, "drawn patterns", "none")}
+    release = Release(small_network(), options(tmp_path, limits=wide, ladder_faces=3, replicates=5), lambda text: None)
+    figure = Figure("cosine_mean", 0.95, wide["cosine_mean"])
+    report = ProofReport("recognizer-trt-int8-fp32", "openvino", "FP32", "tests", (figure,), {})
+    monkeypatch.setattr(release, "_prove", lambda *_: report)
+    choice = release.tensorrt_layers()
+    assert choice.fits(release.table(), 99.999)
+    assert choice.layers == ()
+    assert any("cosine_mean" in line for line in choice.proof)
+    (kept,) = (tmp_path / "work").glob("recognizer-trt-int8-fp32-*.onnx")
+    assert kept.read_bytes() == emit_trt(small_network(), release.table(), "int8-fp32")
 
 
 def test_release_of_a_network_that_fails_leaves_reports_and_no_bundle(tmp_path: Path, monkeypatch) -> None:

@@ -21,6 +21,7 @@ from qcface_export.embedders import FileEmbedder
 from qcface_export.emit import emit_trt
 from qcface_export.emit.typed import with_half_floats
 from qcface_export.errors import CalibrationError, GateError
+from qcface_export.layer_choice import CHOICE_FILE, TABLE_FILE, LayerChoice
 from qcface_export.mixed_precision import search_layers
 from qcface_export.pictures import PictureSet, read_pictures, with_damage
 from qcface_export.proof import Limit, ProofPictures, ProofReport, prove, read_limits
@@ -34,6 +35,7 @@ QUANTISED = ("int8", "fp8")
 TWIN = "int8-fp32"
 _CALIBRATION_PICTURES = 400
 _SEARCH_PICTURES = 48
+_MOST_IN_FLOAT = 16
 _LAYERS = ("Conv", "Gemm", "MatMul")
 _WITHOUT_PEOPLE = ("cosine", "norm", "ladder", "magnitude_spread")
 
@@ -50,6 +52,8 @@ class TypedFiles:
     """Layers that were kept in float here."""
     report: ProofReport | None
     """Proof of the INT8 twin on the CPU, passed or not; None if INT8 was not asked for."""
+    as_shipped: bool
+    """Whether the bundle said which layers and ranges to take, so that it need not be said again on the target."""
 
 
 def make_typed_files(request: Request) -> TypedFiles:
@@ -66,14 +70,14 @@ def make_typed_files(request: Request) -> TypedFiles:
     twin = None if request.quantises_anew else _shipped_twin(request)
     floats = {name: _emit(request, None, name, ()) for name in request.precisions if name not in QUANTISED}
     if not any(name in QUANTISED for name in request.precisions):
-        return TypedFiles(floats, None, (), None)
+        return TypedFiles(floats, None, (), as_shipped=True, report=None)
     if twin is not None and "fp8" not in request.precisions:
         request.say("taking the INT8 file of the bundle")
-        return TypedFiles(
-            {"int8": with_half_floats(twin, "fp16"), TWIN: twin, **floats}, None, (), _prove_twin(request, twin)
-        )
+        files = {"int8": with_half_floats(twin, "fp16"), TWIN: twin, **floats}
+        return TypedFiles(files, None, (), as_shipped=True, report=_prove_twin(request, twin))
     table = _table(request)
-    in_float, report = request.excluded or _shipped_in_float(request), None
+    chosen = _shipped_choice(request, table)
+    in_float, report = request.excluded or (_shipped_in_float(request) if chosen is None else chosen), None
     if "int8" in request.precisions:
         report = _prove_twin(request, _emit(request, table, TWIN, in_float))
         if not report.passed and request.search:
@@ -83,7 +87,8 @@ def make_typed_files(request: Request) -> TypedFiles:
     names = [name for name in request.precisions if name in QUANTISED]
     names += [TWIN] if "int8" in names else []
     files = {name: _emit(request, table, name, in_float) for name in names}
-    return TypedFiles({**files, **floats}, table, in_float, report)
+    as_shipped = not request.quantises_anew and in_float == chosen
+    return TypedFiles({**files, **floats}, table, in_float, as_shipped=as_shipped, report=report)
 
 
 def proof_pictures(request: Request) -> ProofPictures:
@@ -184,15 +189,33 @@ def _table(request: Request) -> CalibrationTable:
 
 
 def _shipped_table(request: Request) -> CalibrationTable | None:
-    for name, data in request.bundle.files.items():
-        if name.endswith(".json"):
-            try:
-                table = CalibrationTable.from_json(data)
-                table.check_model(request.master)
-            except CalibrationError:
-                continue
-            return table
-    return None
+    """Return the bundle's table if it is of this model; it was made on many people."""
+    data = request.bundle.files.get(TABLE_FILE)
+    if data is None:
+        return None
+    try:
+        table = CalibrationTable.from_json(data)
+        table.check_model(request.master)
+    except CalibrationError as error:
+        request.say(f"not using {TABLE_FILE} of the bundle: {error}")
+        return None
+    return table
+
+
+def _shipped_choice(request: Request, table: CalibrationTable) -> tuple[str, ...] | None:
+    """Return the layers that the bundle's release chose with this table; None if it chose none with it."""
+    data = request.bundle.files.get(CHOICE_FILE)
+    if data is None:
+        return None
+    try:
+        choice = LayerChoice.from_json(data)
+    except CalibrationError as error:
+        request.say(f"not using {CHOICE_FILE} of the bundle: {error}")
+        return None
+    if not choice.fits(table, request.percentile):
+        return None
+    request.say(f"keeping the {len(choice.layers)} layers in float that the release chose ({choice.origin})")
+    return choice.layers
 
 
 def _shippable(request: Request) -> PictureSet:
@@ -248,7 +271,9 @@ def _search(request: Request, table: CalibrationTable, start: tuple[str, ...]) -
         return _embed(request, _emit(request, table, TWIN, in_float), cpu_runtime(), crops)
 
     try:
-        found = search_layers(request.master, table, reference, run, proof_limits(request), start=start)
+        found = search_layers(
+            request.master, table, reference, run, proof_limits(request), start=start, most=_MOST_IN_FLOAT
+        )
     except GateError as error:
         request.say(str(error))
         return start
