@@ -107,5 +107,5 @@ def test_real_teachers_in_pytorch_agree_with_the_cpu_runtime(name: str, data_dir
     inputs = torch.from_numpy(pixels).permute(0, 3, 1, 2).float().sub(127.5).div(127.5)
     ours = network(teacher.sheet.prepare_inputs(inputs).contiguous()).reshape(2, -1)
     cosines = torch.nn.functional.cosine_similarity(ours, torch.from_numpy(teacher.embed(pixels)))
-    # reid-0095 gets its crop by a warp, which OpenCV does in steps of 1/32 pixel; with AMX, OpenVINO computes in bfloat16.
+    # reid-0095 gets its crop by a warp, in steps of 1/32 pixel; with AMX, OpenVINO computes in bfloat16.
     assert float(cosines.min()) > (0.995 if name == "reid-0095" else 0.999)
