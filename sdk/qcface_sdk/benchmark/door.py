@@ -134,8 +134,9 @@ def _play(engine: FaceEngine, gallery: Gallery, film: Path, walk: Walk, min_face
             if view is not None:
                 event_late.append(event.monotonic - source.due(view.frame.number))
                 if event.accepted:
-                    begin = max(number for number in reached if number <= view.frame.number)
-                    accepts.append(event.monotonic - source.due(begin))
+                    # The detector's box may reach the size a picture or two before the drawn face does.
+                    begin = reached[min(view.frame.number // walk.period, walk.repeats - 1)]
+                    accepts.append(max(0.0, event.monotonic - source.due(begin)))
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         status = door.status
     return DoorFigures(

@@ -29,23 +29,26 @@ class Walk:
     """Face size in pixels at the end."""
 
     @property
+    def period(self) -> int:
+        """Pictures from the start of one walk to the start of the next."""
+        return round((self.seconds + self.pause) * self.fps)
+
+    @property
     def frames(self) -> int:
         """Pictures in all."""
-        return self.repeats * round((self.seconds + self.pause) * self.fps)
+        return self.repeats * self.period
 
     def face_size(self, number: int) -> float | None:
         """Return the face's size in picture `number`, ``None`` in the pauses."""
-        period = round((self.seconds + self.pause) * self.fps)
-        share = (number % period) / (self.seconds * self.fps)
+        share = (number % self.period) / (self.seconds * self.fps)
         # Equal steps of a walker make the face grow as one over the distance.
         return None if share >= 1 else 1.0 / ((1 - share) / self.start_size + share / self.end_size)
 
     def first_frame_of(self, size: float) -> list[int]:
         """Return for each repeat the first picture whose face is at least that large."""
-        period = round((self.seconds + self.pause) * self.fps)
-        sizes = [self.face_size(number) for number in range(period)]
+        sizes = [self.face_size(number) for number in range(self.period)]
         first = next(number for number, found in enumerate(sizes) if found is not None and found >= size)
-        return [first + period * repeat for repeat in range(self.repeats)]
+        return [first + self.period * repeat for repeat in range(self.repeats)]
 
     def pictures(self, portrait: NDArray[np.uint8], face_size: float) -> Iterator[NDArray[np.uint8]]:
         """Draw the film.

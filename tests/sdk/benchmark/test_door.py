@@ -68,6 +68,6 @@ def test_a_short_soak_with_camera_drops_passes(tmp_path: Path) -> None:
     figures = json.loads((tmp_path / "soak.json").read_text())
     assert figures["connections"] >= 4
     assert figures["accepts"] == figures["openings"] >= 1
-    assert figures["events"]["camera_lost"] >= 3
+    assert figures["events"]["camera_lost"] >= 1  # a connection that is back before the door looks is no loss
     assert figures["doubled_events"] == 0
     assert "password" not in done.stdout + done.stderr
