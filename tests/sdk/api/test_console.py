@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,21 +11,15 @@ import cv2
 import numpy as np
 import pytest
 
+from browser import open_browser, open_page, sign_in
 from qcface_sdk.engine import FaceEngine
 from qcface_sdk.gallery import Gallery
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine; apt-get install chromium")
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-    with playwright.sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+    with open_browser() as opened:
         yield opened
-        opened.close()
 
 
 class Walk:
@@ -64,28 +57,14 @@ def site(engine: FaceEngine, gallery: Gallery, keys: Path, astronaut: np.ndarray
 
 @pytest.fixture
 def page(browser: Any) -> Iterator[Any]:
-    context = browser.new_context()
-    opened = context.new_page()
-    opened.set_default_timeout(15_000)
-    faults: list[str] = []
-    opened.on("pageerror", lambda error: faults.append(str(error)))
-    opened.on("console", lambda said: faults.append(said.text) if "Content Security" in said.text else None)
-    yield opened
-    context.close()
-    assert faults == []
-
-
-def sign_in(page: Any, site: dict[str, str], role: str) -> None:
-    page.goto(site["url"])
-    page.fill("#key", site[role])
-    page.click("#sign-in-form button")
-    page.wait_for_selector("#tabs", state="visible")
+    with open_page(browser) as opened:
+        yield opened
 
 
 def test_enrol_see_the_decision_and_delete(
     page: Any, site: dict[str, str], astronaut_path: Path, tmp_path: Path
 ) -> None:
-    sign_in(page, site, "admin")
+    sign_in(page, site["url"], site["admin"])
     page.wait_for_selector("#live-faces li.reject")
 
     page.click('[data-tab="enroll"]')
@@ -116,7 +95,7 @@ def test_enrol_see_the_decision_and_delete(
 def test_poor_picture_is_refused_with_a_reason(page: Any, site: dict[str, str], tmp_path: Path) -> None:
     empty = tmp_path / "wall.png"
     cv2.imwrite(str(empty), np.full((200, 200, 3), 90, np.uint8))
-    sign_in(page, site, "admin")
+    sign_in(page, site["url"], site["admin"])
     page.click('[data-tab="enroll"]')
     page.fill("#subject", "nobody")
     page.set_input_files("#pictures", str(empty))
@@ -128,7 +107,7 @@ def test_poor_picture_is_refused_with_a_reason(page: Any, site: dict[str, str], 
 
 
 def test_thresholds_can_be_explored(page: Any, site: dict[str, str]) -> None:
-    sign_in(page, site, "read")
+    sign_in(page, site["url"], site["read"])
     page.click('[data-tab="thresholds"]')
     page.wait_for_selector("#threshold-rows tr")
     before = float(page.inner_text("#fmr-threshold"))
@@ -139,7 +118,7 @@ def test_thresholds_can_be_explored(page: Any, site: dict[str, str]) -> None:
 
 
 def test_reader_sees_no_way_to_enrol_or_remove(page: Any, site: dict[str, str]) -> None:
-    sign_in(page, site, "read")
+    sign_in(page, site["url"], site["read"])
     assert page.is_hidden('[data-tab="enroll"]')
     page.click('[data-tab="events"]')
     page.wait_for_selector("#events", state="visible")
