@@ -84,8 +84,9 @@ def test_detect_equals_get_without_embeddings(engine: FaceEngine, astronaut: np.
 def test_embed_of_aligned_crops_equals_get(engine: FaceEngine, astronaut: np.ndarray) -> None:
     face = engine.get(astronaut)[0]
     rows = engine.embed(engine.align(astronaut, face.kps))
-    # the crop was rounded to 8 bits on the way
-    assert float(rows[0] @ face.embedding / np.linalg.norm(rows[0]) / face.magnitude) > 0.9995
+    # the crop was rounded to 8 bits on the way, and a network in 8 bits rounds the difference again
+    least = 0.998 if engine.precision == "int8" else 0.9995
+    assert float(rows[0] @ face.embedding / np.linalg.norm(rows[0]) / face.magnitude) > least
     assert np.linalg.norm(rows[0]) == pytest.approx(face.magnitude, rel=0.02)
 
 
