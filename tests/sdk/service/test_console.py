@@ -13,8 +13,9 @@ pytest.importorskip("fastapi", reason="the console needs the extra server")
 from broker import wait_until
 from browser import open_browser, open_page, sign_in
 from mjpeg_camera import MjpegCamera, visits
-from qcface_sdk import FaceEngine
+from qcface_sdk import FaceEngine, Gallery
 from qcface_sdk.api import KeyFile, Role
+from qcface_sdk.camera import Capture
 from service_process import ServiceProcess, enrol
 
 
@@ -51,4 +52,31 @@ def test_enrolled_at_the_console_let_in_at_the_door_and_removed(
             assert page.inner_text("#people-count") == "1 enrolled"
     finally:
         camera.stop()
+        assert running.end() == 0
+
+
+def test_decision_on_the_corridor_clip_is_seen_at_the_console(
+    tmp_path: Path, engine: FaceEngine, data_dir: Path
+) -> None:
+    clip = data_dir / "video" / "corridor_pause.mp4"
+    with FaceEngine(min_face=24) as near, Gallery.open(tmp_path / "people.db", contract=engine.contract) as gallery:
+        for number, face in enumerate(near.get(list(Capture(clip))[-1].image)):
+            gallery.enroll(f"visitor-{number}", face)
+        assert len(gallery) >= 2
+    key = KeyFile(tmp_path / "keys.json").add("desk", Role.READ)
+    service = ServiceProcess(tmp_path, source=clip, more='[api]\nkeys = "keys.json"\nport = 0', rules="fmr = 1e-3")
+    config = tmp_path / "door.toml"
+    config.write_text(
+        config.read_text().replace("min_face = 40", "min_face = 24").replace("min_face = 60", "min_face = 28")
+    )
+    running = service.start()
+    try:
+        with open_browser() as browser, open_page(browser) as page:
+            sign_in(page, re.findall(r"console at (http://[^\s\"]+)", "".join(running.lines))[-1], key)
+            page.wait_for_selector("#live-faces li")
+            assert wait_until(lambda: running.accepts(), 40)
+            page.click('[data-tab="events"]')
+            page.wait_for_selector("#event-rows td.accept")
+            assert "visitor-" in page.inner_text("#event-rows tr:has(td.accept)")
+    finally:
         assert running.end() == 0
