@@ -6,28 +6,34 @@ import random
 
 
 class Backoff:
-    """Waiting times that double from `first` to `most`, each shortened by a random share. Not thread-safe.
+    """Delays that double from `first` to `longest` seconds, each shortened at random by up to half.
 
-    The random share (a half to the whole) keeps many cameras from hitting a server that comes back all at once.
+    The jitter keeps many from connecting in step to what has just come back. Not thread-safe.
 
     Examples
     --------
-    >>> waits = Backoff(first=1, most=4)
-    >>> [waits.next() <= limit for limit in (1, 2, 4, 4)]
-    [True, True, True, True]
+    >>> backoff = Backoff(0.5, 4.0, random.Random(1))
+    >>> [0.5 <= 2 * backoff.next() / ceiling <= 2 for ceiling in (0.5, 1.0, 2.0, 4.0, 4.0)]
+    [True, True, True, True, True]
     """
 
-    def __init__(self, first: float = 0.5, most: float = 30.0) -> None:
-        self._first = first
-        self._most = most
-        self._limit = first
+    def __init__(self, first: float = 0.5, longest: float = 30.0, rng: random.Random | None = None) -> None:
+        self._first, self._longest = first, longest
+        self._rng = rng or random.Random()
+        self._failures = 0
+
+    @property
+    def failures(self) -> int:
+        """Delays given since the last `reset`."""
+        return self._failures
 
     def next(self) -> float:
         """Return the seconds to wait now."""
-        wait = self._limit * random.uniform(0.5, 1.0)
-        self._limit = min(self._most, 2 * self._limit)
-        return wait
+        # Beyond 2 ** 32 the delay is the longest anyway, and floats must not overflow after a year of failures.
+        ceiling = min(self._longest, self._first * 2.0 ** min(self._failures, 32))
+        self._failures += 1
+        return ceiling * self._rng.uniform(0.5, 1.0)
 
     def reset(self) -> None:
-        """Begin with the shortest wait again, after something went well."""
-        self._limit = self._first
+        """Begin with the first delay again, as the connection worked."""
+        self._failures = 0

@@ -12,8 +12,8 @@ from datetime import datetime, timezone
 from enum import Enum
 from types import TracebackType
 
+from qcface_sdk.backoff import Backoff
 from qcface_sdk.camera.address import CameraAddress
-from qcface_sdk.camera.backoff import Backoff
 from qcface_sdk.camera.frame import Frame
 from qcface_sdk.camera.options import CaptureOptions
 from qcface_sdk.camera.reader import Picture, Reader, open_reader

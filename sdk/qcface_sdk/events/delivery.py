@@ -40,7 +40,7 @@ class Delivery:
         """What the last attempt failed with; ``None`` while all is well."""
         self._log = log
         self._sink = sink
-        self._backoff = backoff or Backoff(first=0.5, most=60)
+        self._backoff = backoff or Backoff(first=0.5, longest=60)
         self._stop = threading.Event()
         log.register(name)
         self._thread = threading.Thread(target=self._run, name=f"deliver-{name}", daemon=True)

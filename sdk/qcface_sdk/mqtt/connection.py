@@ -50,7 +50,7 @@ class MqttConnection:
         self._client_id = client_id
         self._will = will
         self._on_connect = on_connect
-        self._backoff = backoff or Backoff(first=0.2, most=30)
+        self._backoff = backoff or Backoff(first=0.2, longest=30)
         self._session: MqttSession | None = None
         self._changed = threading.Condition()
         self._stop = threading.Event()

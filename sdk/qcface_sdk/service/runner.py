@@ -85,7 +85,7 @@ class DoorRunner:
             _logger.error("door %s: cannot log %s: %s", self.name, kind.value, error)
 
     def _run(self) -> None:
-        backoff = Backoff(first=0.5, most=30)
+        backoff = Backoff(first=0.5, longest=30)
         self.tell(EventKind.STARTED)
         while not self._stop.is_set():
             try:

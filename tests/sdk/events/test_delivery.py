@@ -46,7 +46,7 @@ def log(tmp_path: Path) -> EventLog:
 
 
 def start(log: EventLog, sink: Fickle) -> Delivery:
-    delivery = Delivery(log, "there", sink, Backoff(first=0.001, most=0.01))
+    delivery = Delivery(log, "there", sink, Backoff(first=0.001, longest=0.01))
     delivery.start()
     return delivery
 
@@ -152,7 +152,7 @@ def test_idle_delivery_of_a_delivered_log_sleeps(log: EventLog, monkeypatch: pyt
 
 
 def test_backoff_grows_to_its_limit_and_starts_again() -> None:
-    waits = Backoff(first=1, most=8)
+    waits = Backoff(first=1, longest=8)
     series = [waits.next() for _ in range(6)]
     assert all(limit / 2 <= wait <= limit for wait, limit in zip(series, (1, 2, 4, 8, 8, 8), strict=True))
     waits.reset()
@@ -160,7 +160,7 @@ def test_backoff_grows_to_its_limit_and_starts_again() -> None:
 
 
 def test_close_does_not_wait_for_the_backoff(log: EventLog) -> None:
-    delivery = Delivery(log, "there", Fickle(*[True] * 10), Backoff(first=60, most=60))
+    delivery = Delivery(log, "there", Fickle(*[True] * 10), Backoff(first=60, longest=60))
     delivery.start()
     log.emit(event())
     assert wait_until(lambda: delivery.last_error is not None)

@@ -5,7 +5,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qcface_sdk.camera.backoff import Backoff
+from qcface_sdk.backoff import Backoff
 
 
 @given(seed=st.integers(), first=st.floats(0.01, 5), factor=st.floats(1, 100), count=st.integers(1, 60))
