@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import math
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -217,8 +218,10 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
             raise RecipeError(f"{where} must be a list, got {value!r}")
         return tuple(_convert(typing.get_args(kind)[0], item, where) for item in value)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        value = float(value)
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         hint = "; write 3.0e-3, not 3e-3" if kind is float and isinstance(value, str) else ""
         raise RecipeError(f"{where} must be {kind.__name__}, got {value!r}{hint}")
     return value
+    if kind is float and not math.isfinite(value):
+        raise RecipeError(f"{where} must be a finite number, got {value}")

@@ -144,6 +144,10 @@ class RunArguments:
             raise RecipeError("run: give either epochs or steps, not both")
         self._check_schedule()
 
+        if min(self.weight_decay, self.head_decay, self.warmup, self.checkpoint_minutes, self.evaluate_minutes) < 0:
+            raise RecipeError("run: weight_decay, head_decay, warmup and minutes must be at least 0")
+        if not 0 <= self.momentum < 1 or not 0 <= self.last_lr <= 1 or self.gain_lr <= 0:
+            raise RecipeError("run: expected momentum from 0 to below 1, last_lr from 0 to 1, and gain_lr above 0")
     def _check_schedule(self) -> None:
         if (self.schedule == "step") != bool(self.drops):
             raise RecipeError("run.drops belongs to schedule: step, which needs it")
