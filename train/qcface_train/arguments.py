@@ -24,6 +24,9 @@ HEADS = ("softmax", "cosface", "arc", "magface", "adaface", "curricular", "mv")
 NORM_TERMS = ("qcface", "magface", "none")
 """Losses on the length, of `qcface_train.norm_terms`."""
 
+LATE_NORM_TERMS = ("qcface", "constant")
+"""Those that belong to the norm phase."""
+
 
 @dataclass(frozen=True, slots=True)
 class ModelArguments:
@@ -76,7 +79,7 @@ class LossArguments:
     head: str = "arc"
     """One of `HEADS`. QCFace is arc, curricular or mv with the norm term qcface."""
     norm: str = "qcface"
-    """Loss on the length, one of `NORM_TERMS`."""
+    """Loss on the length, one of `NORM_TERMS`; constant is qcface with one length for all, to compare with."""
     margin: float = 0.5
     """Margin on the own class: radians, for cosface a cosine; magface has `magface_margins` instead."""
     easy_margin: bool = False
@@ -165,6 +168,8 @@ class Recipe:
         """Reject contradictions between parts."""
         if self.loss.teacher and self.loss.teacher_sees == "clean" and self.data.read == "stream":
             raise RecipeError("recipe: stored targets need data.read: cache; or set loss.teacher_sees: augmented")
+        if self.data.mixed_share and not self.loss.teacher:
+            raise RecipeError("recipe: data.mixed_share is for distillation; name a teacher in loss.teacher")
         if self.data.drawn and self.loss.teacher:
             raise RecipeError("recipe: drawn faces have no teacher; leave loss.teacher empty")
         if self.loss.norm != "qcface" and self.run.norm_phase > 0:
@@ -192,8 +197,18 @@ class Recipe:
         return _build(cls, content or {}, "recipe")
 
     def digest(self) -> str:
-        """Return a hash of all values, for the model card and for checkpoints."""
-        return hashlib.sha256(repr(self).encode()).hexdigest()[:16]
+        """Return a hash of all values, for the model card and for checkpoints.
+
+        A key that came after recipes were published is left out of `repr` and counts only where it is set, so that
+        those recipes keep their hash.
+        """
+        later = [
+            f"{key.name}={getattr(part, key.name)!r}"
+            for part in (self.model, self.data, self.loss, self.run)
+            for key in dataclasses.fields(part)
+            if not key.repr and getattr(part, key.name) != key.default
+        ]
+        return hashlib.sha256("".join([repr(self), *later]).encode()).hexdigest()[:16]
 
 
 _T = TypeVar("_T")
