@@ -21,7 +21,7 @@ BACKBONES = ("edge", "iresnet18", "iresnet34", "iresnet50", "iresnet100", "mobil
 HEADS = ("softmax", "cosface", "arc", "magface", "adaface", "curricular", "mv")
 """Margins of `qcface_train.heads`."""
 
-NORM_TERMS = ("qcface", "magface", "none")
+NORM_TERMS = ("qcface", "constant", "magface", "none")
 """Losses on the length, of `qcface_train.norm_terms`."""
 
 LATE_NORM_TERMS = ("qcface", "constant")
@@ -172,7 +172,7 @@ class Recipe:
             raise RecipeError("recipe: data.mixed_share is for distillation; name a teacher in loss.teacher")
         if self.data.drawn and self.loss.teacher:
             raise RecipeError("recipe: drawn faces have no teacher; leave loss.teacher empty")
-        if self.loss.norm != "qcface" and self.run.norm_phase > 0:
+        if self.loss.norm not in LATE_NORM_TERMS and self.run.norm_phase > 0:
             raise RecipeError(
                 f"recipe: loss.norm {self.loss.norm} has no norm phase; set run.norm_phase to 0, "
                 f"got {self.run.norm_phase}"
@@ -237,6 +237,6 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         hint = "; write 3.0e-3, not 3e-3" if kind is float and isinstance(value, str) else ""
         raise RecipeError(f"{where} must be {kind.__name__}, got {value!r}{hint}")
-    return value
     if kind is float and not math.isfinite(value):
         raise RecipeError(f"{where} must be a finite number, got {value}")
+    return value

@@ -100,7 +100,14 @@ class Trainer:
             self.network = torch.compile(self.parallel, backend=recipe.run.compile)  # type: ignore[assignment]
         part = self.world.even_part(recipe.run.batch)
         batches = BatchMaker(
-            faces, split, targets, recipe.run.batch, recipe.data.seed, window=recipe.data.window, part=part
+            faces,
+            split,
+            targets,
+            recipe.run.batch,
+            recipe.data.seed,
+            window=recipe.data.window,
+            part=part,
+            mixed_share=recipe.data.mixed_share,
         )
         self.feeder = Feeder(batches, recipe.data, self.is_norm_step, self.world.device, teacher)
         self.optimiser = make_optimiser(recipe.run, self.model, self.model.final_bn, classifier.head)
@@ -115,9 +122,8 @@ class Trainer:
         size, count = self.model.final_bn.num_features, self.split.class_count
         classes = self.split.train_classes[self.split.train_rows]
         margin = build_margin(self.recipe.loss)
-        classifier = Classifier(
-            count, size, margin, self.recipe.loss.p_scale, self.world, all_known=bool((classes >= 0).all())
-        )
+        all_known = bool((classes >= 0).all()) and not self.recipe.data.mixed_share
+        classifier = Classifier(count, size, margin, self.recipe.loss.p_scale, self.world, all_known=all_known)
         if targets is not None:
             classifier.start_from(class_centres(targets, self.split.train_classes, count))
         return classifier
