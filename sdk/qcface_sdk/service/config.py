@@ -67,7 +67,7 @@ class EngineConfig:
     model: Path | None = None
     """Bundle folder or ``.qcface`` file; default: the one that ships."""
     trusted_keys: tuple[KeyText, ...] | None = None
-    """Public keys (PEM files or 64 hex digits): only a model signed by one of them is loaded. Absent: any, signed or not."""
+    """Public keys (PEM files or 64 hex digits): only models signed by one of them load. Absent: unsigned ones too."""
     backend: str = "auto"
     """See `FaceEngine`."""
     precision: str = "auto"
