@@ -106,12 +106,12 @@ def measure_gate(
 
     Notes
     -----
-    Let F be the rate measured on these S people, p that of all people, and F* that of S others. F and F* are independent
-    with one mean and one variance v, so F* - F has the variance 2 v: a bound on F* lies about sqrt(2) times as far above
-    F as one on p. The bootstrap by identity shows it without assuming a shape. A first resample of the people stands for
-    what all people could be, given these; a resample of that resample is then a sample of others, and the promise is the
-    99 % quantile of its rates. For small v that is F + 2.33 sqrt(2 v); for rates near 0 it keeps the skew, which adding
-    and taking the root would lose.
+    Let F be the rate measured on these S people, p that of all people, and F* that of S others. F and F* are
+    independent with one mean and one variance v, so F* - F has the variance 2 v: a bound on F* lies about sqrt(2) times
+    as far above F as one on p. The bootstrap by identity shows it without assuming a shape. A first resample of the
+    people stands for what all people could be, given these; a resample of that resample is then a sample of others, and
+    the promise is the 99 % quantile of its rates. For small v that is F + 2.33 sqrt(2 v); for rates near 0 it keeps the
+    skew, which adding and taking the root would lose.
 
     People who were not met cannot be drawn, and where nobody failed no resample fails. Therefore one more person is
     added, with the average number of comparisons, who fails all of them. If none of n people with one comparison each
@@ -135,9 +135,7 @@ def measure_gate(
     return GateFit(minimum, promise, float(failed.sum()) / count, count, count / len(passed))
 
 
-def _rates_of_others(
-    passing: NDArray[np.int64], failing: NDArray[np.int64], replicates: int, seed: int
-) -> list[float]:
+def _rates_of_others(passing: NDArray[np.int64], failing: NDArray[np.int64], replicates: int, seed: int) -> list[float]:
     """Return the rates that as many other people could show; see the notes of `measure_gate`."""
     extra = float(passing[passing > 0].mean())
     all_passing, all_failing = np.append(passing, extra), np.append(failing, extra)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from qcface_sdk.cli.command import Command
 from qcface_sdk.cli.exit_codes import ExitCode
 from qcface_sdk.cli.galleries import place
-from qcface_sdk.cli.gallery_actions.action import add_key, moment
+from qcface_sdk.cli.gallery_actions.arguments import add_key, moment
 from qcface_sdk.cli.options import add_engine_options, add_json_option, add_picture_inputs, open_engine
 from qcface_sdk.cli.pictures import find_pictures
 from qcface_sdk.cli.printing import number_or_dash, plural, print_error, print_json

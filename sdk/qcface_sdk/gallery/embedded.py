@@ -26,7 +26,7 @@ from qcface_sdk.gallery.ranking import rank
 from qcface_sdk.gallery.records import Enrolment, Removal
 from qcface_sdk.gallery.schema import check_integrity
 from qcface_sdk.gallery.subject import check_subject
-from qcface_sdk.gallery.upkeep import Upkeep
+from qcface_sdk.gallery.upkeep import Progress, Upkeep
 from qcface_sdk.results import Candidate, Face
 from qcface_sdk.template import Template, check_contract_text
 
@@ -150,8 +150,10 @@ class EmbeddedGallery(Upkeep, Gallery):
         """Embedding contract id of everything enrolled; ``None`` until there is one. Thread-safe."""
         return self._current()[0].contract
 
-    def check(self) -> int:
+    def check(self, *, progress: Progress | None = None) -> int:
         """Check every page and index of the file and unseal every template; return how many. Thread-safe.
+
+        `progress` is called with the number of templates just unsealed.
 
         Raises
         ------
@@ -165,7 +167,7 @@ class EmbeddedGallery(Upkeep, Gallery):
             with self._database.reading() as connection:
                 check_integrity(connection, self.path)
                 head = store.read_head(connection, self.path)
-                return rows.check_templates(connection, self.path, head, self._keys())
+                return rows.check_templates(connection, self.path, head, self._keys(), progress)
 
         return self._undisturbed(read)
 

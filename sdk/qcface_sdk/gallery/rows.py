@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -94,7 +94,13 @@ def templates_of(connection: sqlite3.Connection, path: str, head: Head, keyring:
     return _read(connection, path, head, keyring, "template.subject_id = ? ORDER BY template_id", [person.subject_id])
 
 
-def check_templates(connection: sqlite3.Connection, path: str, head: Head, keyring: Keyring) -> int:
+def check_templates(
+    connection: sqlite3.Connection,
+    path: str,
+    head: Head,
+    keyring: Keyring,
+    progress: Callable[[int], None] | None = None,
+) -> int:
     """Unseal every template and return how many; errors as in `codes_after`."""
     last = count = 0
     while found := _read(
@@ -106,6 +112,8 @@ def check_templates(connection: sqlite3.Connection, path: str, head: Head, keyri
         [last],
     ):
         last, count = found[-1].template_id, count + len(found)
+        if progress is not None:
+            progress(len(found))
     return count
 
 

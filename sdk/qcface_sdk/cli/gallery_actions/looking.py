@@ -6,11 +6,13 @@ import argparse
 import json
 from pathlib import Path
 
+from qcface_sdk.cli.command import Command
 from qcface_sdk.cli.exit_codes import ExitCode
 from qcface_sdk.cli.galleries import open_existing
-from qcface_sdk.cli.gallery_actions.action import Action, add_gallery, add_subject, when
-from qcface_sdk.cli.options import positive_int
+from qcface_sdk.cli.gallery_actions.arguments import add_gallery, add_gallery_and_json, add_subject, when
+from qcface_sdk.cli.options import add_json_option, positive_int
 from qcface_sdk.cli.printing import number_or_dash, plural, print_json, print_table
+from qcface_sdk.cli.progress import Progress
 
 
 def _list(args: argparse.Namespace) -> ExitCode:
@@ -32,6 +34,7 @@ def _add_show(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--vectors", action="store_true", help="include the templates' numbers (biometric data)")
     parser.add_argument("--crops", action="store_true", help="include the kept pictures (biometric data)")
     parser.add_argument("--output", type=Path, metavar="FILE", help="write the report as JSON into a new file")
+    add_json_option(parser, "one JSON object")
 
 
 def _show(args: argparse.Namespace) -> ExitCode:
@@ -59,6 +62,7 @@ def _add_audit(parser: argparse.ArgumentParser) -> None:
     add_gallery(parser)
     parser.add_argument("--subject", metavar="SUBJECT", help="only this person's lines")
     parser.add_argument("--last", type=positive_int, default=50, metavar="N", help="lines (default: %(default)s)")
+    add_json_option(parser, "one JSON object")
 
 
 def _audit(args: argparse.Namespace) -> ExitCode:
@@ -84,8 +88,11 @@ def _stats(args: argparse.Namespace) -> ExitCode:
 
 
 def _check(args: argparse.Namespace) -> ExitCode:
-    with open_existing(args.gallery, key=args.key) as gallery:
-        count = gallery.check()
+    with (
+        open_existing(args.gallery, key=args.key) as gallery,
+        Progress(gallery.statistics().templates, "templates") as bar,
+    ):
+        count = gallery.check(progress=bar.advance)
     if args.json:
         print_json({"gallery": str(args.gallery), "templates": count, "whole": True})
     else:
@@ -94,15 +101,15 @@ def _check(args: argparse.Namespace) -> ExitCode:
 
 
 ACTIONS = (
-    Action(
+    Command(
         "list",
         "who is enrolled",
         "List the people of a gallery.",
         "  qcface gallery list staff.db\n  qcface gallery list staff.db --json | jq -r '.subjects[].subject'\n",
-        add_gallery,
+        add_gallery_and_json,
         _list,
     ),
-    Action(
+    Command(
         "show",
         "all that is held about one person",
         "Print all that is held about one person, to answer the person's own request. It is noted in the audit log.\n"
@@ -112,7 +119,7 @@ ACTIONS = (
         _add_show,
         _show,
     ),
-    Action(
+    Command(
         "audit",
         "what was done, when",
         "Print the audit log: enrolments, removals, reports, exports, keys, backups. It never holds biometric data.",
@@ -120,21 +127,21 @@ ACTIONS = (
         _add_audit,
         _audit,
     ),
-    Action(
+    Command(
         "stats",
         "figures of the gallery",
         "Print how many people and templates there are, and what they take on disk and in memory.",
         "  qcface gallery stats staff.db\n",
-        add_gallery,
+        add_gallery_and_json,
         _stats,
     ),
-    Action(
+    Command(
         "check",
         "is every template whole?",
         "Read the whole file, check its pages and indices, and unseal every template. Small galleries are checked "
         "like that\nwhenever they are opened.",
         "  qcface gallery check staff.db\n",
-        add_gallery,
+        add_gallery_and_json,
         _check,
     ),
 )
