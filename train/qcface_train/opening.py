@@ -32,7 +32,7 @@ def open_faces(recipe: Recipe, folder: Path, cache: Path) -> FaceSet:
 
 def open_pair_sets(recipe: Recipe, folder: Path) -> dict[str, PairSet]:
     """Return the verification sets that a recipe watches, by name; raises DataError."""
-    found = {}
+    found: dict[str, PairSet] = {}
     for pattern in recipe.data.pairs:
         matches = sorted(folder.glob(pattern))
         if not matches:
