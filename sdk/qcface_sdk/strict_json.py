@@ -1,8 +1,8 @@
 """JSON to frozen dataclasses and back, refusing everything that was not asked for.
 
 The dataclass *is* the schema: its type hints are followed, and an unknown key, a missing key or a value of another
-type is a `ManifestError` that names the path of the key (``detector.iou_threshold``). A key added later is a field with
-a default and the metadata `OPTIONAL`: files from before lack it, and it is not written while it holds its default.
+type is a `ManifestError` that names the path of the key (``detector.iou_threshold``). A key added later is a field
+with a default and the metadata `OPTIONAL`: files from before lack it, and it is not written while it holds its default.
 """
 
 from __future__ import annotations

@@ -251,11 +251,8 @@ def test_verify_asks_more_of_fused_templates(bundle: Path) -> None:
     rate = next(row.fmr for row in engine.threshold_rows if row.supported)
     plain = engine.threshold(rate)
     assert engine.stretch(1) == 1.0 < engine.stretch(4) < engine.stretch(None) == 1.2
-    for a, b, factor in (
-        (probe, single, 1.0),
-        (probe, fused, engine.stretch(4)),
-        (fused, fused, engine.stretch(4) ** 2),
-    ):
+    four = engine.stretch(4)
+    for a, b, factor in ((probe, single, 1.0), (probe, fused, four), (fused, fused, four**2)):
         assert engine.verify(a, b, rate).threshold == pytest.approx(min(1.0, plain * factor))
     # Nothing is known of this template's quality, so it is not trusted, however alike.
     assert engine.verify(probe, fused, rate).decision is Outcome.RETRY

@@ -262,7 +262,7 @@ def write_reports(figures: Figures, folder: Path) -> None:
 
 
 def write_thresholds(figures: Figures, file: Path) -> None:
-    """Write threshold rows, tail and factor for fused templates as ``export/pack_bundle.py --thresholds`` takes them."""
+    """Write thresholds, tail and factor for fused templates as ``export/pack_bundle.py --thresholds`` takes them."""
     _write_json(
         file,
         {
