@@ -1,6 +1,6 @@
 """Export a recogniser checkpoint to FP32 ONNX, compared with PyTorch before it is written.
 
-With --equalize the channels of each activation get a like range (on --pictures), which halves what 8 bits cost later and
+With --equalize the channels of each activation get a like range (on --pictures), so that 8 bits cost less later, which
 changes no embedding; export/release.py does so by itself.
 
 Example: python export/to_onnx.py --checkpoint ~/runs/edge/checkpoint.pt --output recognizer.fp32.onnx
