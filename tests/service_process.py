@@ -29,6 +29,7 @@ stop_seconds = 3
 {service}
 [engine]
 min_face = 40
+{engine}
 [gallery.people]
 path = "people.db"
 [[door]]
@@ -76,7 +77,7 @@ class ServiceProcess:
         self.configure(**parts)
 
     def configure(self, **parts: object) -> None:
-        blank: dict[str, object] = dict.fromkeys(("service", "door", "rules", "open", "more"), "")
+        blank: dict[str, object] = dict.fromkeys(("service", "engine", "door", "rules", "open", "more"), "")
         blank |= {"capture": "realtime = true\nloop = true", "cooldown": 1, "source": "film.avi"}
         (self.folder / "door.toml").write_text(CONFIG.format(**(blank | parts)))
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import csv
 import io
-import json
 import sys
 import tarfile
 from collections.abc import Sequence
@@ -23,11 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcface_sdk.bundle import Bundle
-from qcface_sdk.errors import InputError, QCFaceError
+from qcface_sdk.errors import InputError
 from qcface_sdk.image import decode_image
 from qcface_train.data import split_identities
 from qcface_train.evaluation.lfw import read_lfw
 from qcface_train.evaluation.recognizer import Recognizer
+from qcface_train.evaluation.study import run_study, study_parser
 from qcface_train.evaluation.transfer import (
     FMRS,
     check_conditioned,
@@ -39,15 +39,10 @@ from qcface_train.evaluation.transfer import (
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=Path, required=True, metavar="BUNDLE")
-    parser.add_argument("--lfw", type=Path, required=True, help="tar or folder with pairs.txt")
+    parser = study_parser(__doc__, replicates=500)
     parser.add_argument("--train", type=Path, metavar="FOLDER", help="training shards with classes.csv")
     parser.add_argument("--held-out", type=int, default=120, help="as in the recipe (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="data seed of the recipe (default: %(default)s)")
-    parser.add_argument("--output", type=Path, required=True, metavar="FOLDER")
-    parser.add_argument("--replicates", type=int, default=500)
-    parser.add_argument("--threads", type=int, default=1)
     return parser
 
 
@@ -173,18 +168,7 @@ def _head(*cells: str) -> list[str]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the script."""
-    parser = _parser()
-    args = parser.parse_args(argv)
-    try:
-        figures = measure(args)
-        args.output.mkdir(parents=True, exist_ok=True)
-        (args.output / "decisions.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-        (args.output / "decisions.md").write_text(to_markdown(figures), encoding="utf-8")
-    except (QCFaceError, OSError) as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
-        return 1
-    print(to_markdown(figures))
-    return 0
+    return run_study(_parser(), measure, to_markdown, "decisions", argv)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ with all pictures of all other people. Writes fusion.json and fusion.md. Exit st
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,23 +18,18 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from qcface_sdk.bundle import Bundle
 from qcface_sdk.calibration import Calibration
 from qcface_sdk.deciding import OUTLIER_SHARE
-from qcface_sdk.errors import QCFaceError
 from qcface_sdk.quality import QualityScale
 from qcface_train.evaluation.fusion_study import FMR, study_outliers, study_quality, study_rules
 from qcface_train.evaluation.lfw import read_lfw
 from qcface_train.evaluation.recognizer import Recognizer
+from qcface_train.evaluation.study import run_study, study_parser
 from qcface_train.evaluation.tracks import simulate_tracks
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=Path, required=True, metavar="BUNDLE", help="bundle folder or .qcface file")
-    parser.add_argument("--lfw", type=Path, required=True, help="tar or folder of Name/Name_0001.webp")
-    parser.add_argument("--output", type=Path, required=True, metavar="FOLDER")
+    parser = study_parser(__doc__, replicates=1000)
     parser.add_argument("--tracks", type=int, default=4, help="tracks of each person (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of the tracks; train/evaluate.py uses 1")
-    parser.add_argument("--replicates", type=int, default=1000, help="bootstrap resamples (default: %(default)s)")
-    parser.add_argument("--threads", type=int, default=1)
     return parser
 
 
@@ -100,18 +94,7 @@ def to_markdown(figures: dict[str, Any]) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the script."""
-    parser = _parser()
-    args = parser.parse_args(argv)
-    try:
-        figures = measure(args)
-        args.output.mkdir(parents=True, exist_ok=True)
-        (args.output / "fusion.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-        (args.output / "fusion.md").write_text(to_markdown(figures), encoding="utf-8")
-    except (QCFaceError, OSError) as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
-        return 1
-    print(to_markdown(figures))
-    return 0
+    return run_study(_parser(), measure, to_markdown, "fusion", argv)
 
 
 if __name__ == "__main__":

@@ -164,6 +164,11 @@ def public_hex(key: Ed25519PrivateKey) -> str:
     return key.public_key().public_bytes_raw().hex()
 
 
+def is_hex_key(text: str) -> bool:
+    """Return whether a text is a public key itself, 64 hex digits, and not the path of one."""
+    return _HEX_KEY.fullmatch(text) is not None
+
+
 def key_id(public: str) -> str:
     """Return the short name of a public key: the first 16 hex digits of its SHA-256."""
     try:
@@ -174,7 +179,7 @@ def key_id(public: str) -> str:
 
 
 def _public_hex_of(key: TrustedKey) -> str:
-    if isinstance(key, str) and _HEX_KEY.fullmatch(key):
+    if isinstance(key, str) and is_hex_key(key):
         return key.lower()
     data = key if isinstance(key, bytes) else _read_key_file(key)
     try:

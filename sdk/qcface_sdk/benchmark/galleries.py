@@ -8,6 +8,7 @@ programs hardly disturb; with several threads, and for filling and enrolling, th
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -37,7 +38,10 @@ class GalleryFigures:
 
     rows: int
     threads: int
+    load: float
+    """Programs that were running or waiting for a processor in the minute before, as the system counts them."""
     fill_s: float
+    """Near 0 where a gallery of an earlier run was used."""
     file_mb: float
     open_s: float
     memory_mb: float
@@ -61,7 +65,9 @@ class GalleryFigures:
         return asdict(self)
 
 
-def measure_gallery(rows: int, folder: Path, threads: int = 1) -> GalleryFigures:
+def measure_gallery(
+    rows: int, folder: Path, threads: int = 1, progress: Callable[[int], None] | None = None
+) -> GalleryFigures:
     """Fill a new gallery in `folder` with random people, then measure it.
 
     Parameters
@@ -72,11 +78,13 @@ def measure_gallery(rows: int, folder: Path, threads: int = 1) -> GalleryFigures
         For the gallery: about 3.4 KB a person.
     threads : int
         Threads of a search, of faiss too.
+    progress : callable or None
+        Called with the number of people just filled in.
     """
-    path = folder / "benchmark.qcgallery"
-    start = time.perf_counter()
-    if not path.exists():
-        fill(path, rows)
+    path = folder / f"benchmark-{rows}.qcgallery"
+    load, start = os.getloadavg()[0], time.perf_counter()
+    if not _is_filled(path, rows):
+        fill(path, rows, progress)
     fill_s = time.perf_counter() - start
     child = [sys.executable, "-c", f"from {__name__} import report; report()", str(path), str(rows), str(threads)]
     found = json.loads(subprocess.run(child, check=True, stdout=subprocess.PIPE, text=True).stdout)
@@ -84,11 +92,11 @@ def measure_gallery(rows: int, folder: Path, threads: int = 1) -> GalleryFigures
     same = None if best is None else int(np.count_nonzero(best == np.array(found.pop("best"))))
     found.pop("best", None)
     ratio = None if faiss_ms is None else found["known_ms"] / faiss_ms
-    file_mb = sum(file.stat().st_size for file in folder.glob("benchmark.qcgallery*")) / 1e6
-    return GalleryFigures(rows, threads, fill_s, file_mb, faiss_ms=faiss_ms, ratio=ratio, same_best=same, **found)
+    file_mb = sum(file.stat().st_size for file in folder.glob(f"{path.name}*")) / 1e6
+    return GalleryFigures(rows, threads, load, fill_s, file_mb, faiss_ms=faiss_ms, ratio=ratio, same_best=same, **found)
 
 
-def fill(path: Path, rows: int) -> None:
+def fill(path: Path, rows: int, progress: Callable[[int], None] | None = None) -> None:
     """Make a gallery of random people, ids ``p0`` on."""
     with EmbeddedGallery.open_file(path, _CONTRACT) as gallery:
         number = 0
@@ -101,8 +109,19 @@ def fill(path: Path, rows: int) -> None:
                 )
                 with gallery._changing() as (connection, _):
                     head = store.bind(connection, gallery.path, _CONTRACT, DIMENSION)
-                    moving.add_movers(connection, gallery.path, gallery._keys(), head, movers)
+                    moving.add_movers(connection, gallery.path, gallery._keys(), head, movers, progress)
                 number += len(part)
+
+
+def _is_filled(path: Path, rows: int) -> bool:
+    """Whether an earlier run left a whole gallery; what one that was cut off left is deleted."""
+    if path.exists():
+        with EmbeddedGallery.open_file(path, read_only=True) as gallery:
+            if len(gallery) == rows:
+                return True
+        for file in path.parent.glob(f"{path.name}*"):
+            file.unlink()
+    return False
 
 
 def people(rows: int) -> Iterator[NDArray[np.float32]]:

@@ -31,7 +31,7 @@ from qcface_sdk.cli import (
     serve,
     verify,
 )
-from qcface_sdk.cli.command import Command
+from qcface_sdk.cli.command import Command, add_commands
 from qcface_sdk.cli.exit_codes import HELP, ExitCode, exit_code_of_error
 from qcface_sdk.cli.printing import print_error
 from qcface_sdk.cli.versions import package_version
@@ -128,18 +128,8 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"qcface {package_version('qcface-sdk')}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in COMMANDS:
-        sub = commands.add_parser(
-            command.name,
-            help=command.summary,
-            description=command.description,
-            epilog=f"examples:\n{command.examples}\nexit status: see qcface --help",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        command.add_arguments(sub)
-        sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
-        sub.set_defaults(command=command)
+    parser.set_defaults(debug=False)
+    add_commands(parser, COMMANDS)
     return parser
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from qcface_sdk.cli.command import Command
 from qcface_sdk.cli.exit_codes import ExitCode, exit_code_of_outcome, worst_of
 from qcface_sdk.cli.galleries import open_place, place
-from qcface_sdk.cli.gallery_actions.action import add_key
+from qcface_sdk.cli.gallery_actions.arguments import add_key
 from qcface_sdk.cli.options import (
     add_engine_options,
     add_json_option,

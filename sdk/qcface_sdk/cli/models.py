@@ -30,6 +30,7 @@ _EXAMPLES = """\
   qcface models verify my-bundle/ --trusted-key maker.pub.pem
   qcface models keygen maker.pem maker.pub.pem
   qcface models sign my-bundle/ --key maker.pem
+  qcface models sign --key maker.pem --output my-bundle/    the built-in bundle, signed by you
   qcface models pack my-bundle/ my-bundle.qcface
   qcface models diff old.qcface new.qcface
 
@@ -79,7 +80,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_signing_actions(action: Callable[[str, Action, str], argparse.ArgumentParser]) -> None:
     sign = action("sign", _sign, "sign a bundle, in place or to another file")
-    sign.add_argument("bundle", metavar="BUNDLE", help="folder or .qcface file")
+    sign.add_argument("bundle", nargs="?", metavar="BUNDLE", help=f"{_BUNDLE_HELP}; that one needs --output")
     sign.add_argument("--key", required=True, metavar="FILE", help="private key (PEM)")
     sign.add_argument("--output", type=Path, metavar="FILE", help="write there instead: a folder, or a .qcface file")
     keygen = action("keygen", _keygen, "make a key pair to sign with")
@@ -122,6 +123,8 @@ def _verify(args: argparse.Namespace) -> ExitCode:
 
 
 def _sign(args: argparse.Namespace) -> ExitCode:
+    if args.bundle is None and args.output is None:
+        raise OptionError("the built-in bundle is not changed in place; name a file or folder with --output")
     key = read_private_key(args.key, _password(args, confirm=False))
     bundle = Bundle.load(args.bundle).signed(key)
     target: Path = args.output or Path(args.bundle)

@@ -93,6 +93,11 @@ def add_json_option(parser: argparse.ArgumentParser, shape: str) -> None:
     parser.add_argument("--json", action="store_true", help=f"print {shape} to standard output and nothing else")
 
 
+def add_report_option(parser: argparse.ArgumentParser, shows: str) -> None:
+    """Declare `--report`; `shows` says what is on the page."""
+    parser.add_argument("--report", type=Path, metavar="FILE", help=f"also write a page (HTML): {shows}")
+
+
 def add_output_option(parser: argparse.ArgumentParser) -> None:
     """Declare the folder for annotated pictures."""
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="write annotated pictures (PNG) into this folder")

@@ -15,18 +15,18 @@ class Progress:
 
     Parameters
     ----------
-    total : int
-        Steps to come.
+    total : int or None
+        Steps to come; ``None`` where nobody knows: steps and time are counted then.
     noun : str
         What is counted, in the plural.
     beside_output : bool, default False
         Whether lines are printed to standard output meanwhile; a bar would then tear them apart on a terminal.
     """
 
-    def __init__(self, total: int, noun: str, *, beside_output: bool = False) -> None:
+    def __init__(self, total: int | None, noun: str, *, beside_output: bool = False) -> None:
         self._total, self._noun, self._done = total, noun, 0
         torn = beside_output and sys.stdout.isatty()
-        self._visible = total > 1 and sys.stderr.isatty() and not torn
+        self._visible = (total is None or total > 1) and sys.stderr.isatty() and not torn
         self._began = time.monotonic()
         self._drawn = 0.0
 
@@ -51,8 +51,10 @@ class Progress:
 
     def line(self, seconds: float) -> str:
         """Return the bar as text, `seconds` after the start."""
-        filled = _WIDTH * self._done // self._total
+        if self._total is None:
+            return f"{self._done} {self._noun}, {seconds:.0f} s"
+        filled = min(_WIDTH, _WIDTH * self._done // max(1, self._total))
         rate = self._done / seconds if seconds > 0 else 0.0
-        rest = f", {(self._total - self._done) / rate:.0f} s left" if rate > 0 else ""
+        rest = f", {max(0, self._total - self._done) / rate:.0f} s left" if rate > 0 else ""
         bar = "#" * filled + "." * (_WIDTH - filled)
         return f"[{bar}] {self._done}/{self._total} {self._noun}{rest}"

@@ -22,6 +22,9 @@ from qcface_sdk.gallery.storage_errors import storage_errors
 
 _Identity = tuple[int, int]
 
+_COPIED_PAGES = 2**20 // PAGE_BYTES
+"""Pages that a backup copies in one step: a MiB."""
+
 # POSIX drops all of a process's locks on a file when the process closes *any* handle to it
 # (https://www.sqlite.org/howtocorrupt.html, 2.2). So the header of a file that this process has open already is not
 # read again; the first opening read it.
@@ -143,17 +146,42 @@ class Database:
                     writer.execute("ROLLBACK")
                 raise
 
-    def copy_to(self, path: str) -> None:
-        """Write a copy of the gallery as it is now, while everybody goes on reading and writing; on disk afterwards."""
+    def copy_to(self, path: str, progress: Callable[[int], None] | None = None) -> int:
+        """Write a copy of the gallery as it is now, while everybody goes on; return how many people it holds.
+
+        Parameters
+        ----------
+        path : str
+            A new file; the caller syncs it.
+        progress : callable or None
+            Called with 1 for each MiB copied.
+        """
+        with self._read_lock:
+            self._check(self._reader)
+        done = 0
+
+        def count(_: int, remaining: int, total: int) -> None:
+            nonlocal done
+            copied = (total - remaining) // _COPIED_PAGES
+            if progress is not None and copied > done:
+                progress(copied - done)
+            done = copied
+
         with storage_errors(self.path):
-            with self._read_lock:
-                self._check(self._reader)
             # Connections of its own: a copy of gigabytes must not make a search wait.
             source = self._connection("mode=ro&immutable=1" if self._immutable else "mode=ro")
             target = sqlite3.connect(path, isolation_level=None)
             try:
-                source.backup(target)
+                # One state for all steps: without it SQLite would start again whenever somebody writes.
+                source.execute("BEGIN")
+                source.execute("SELECT count(*) FROM head")
+                source.backup(target, pages=_COPIED_PAGES, progress=count)
                 target.execute("PRAGMA journal_mode = DELETE")
+                return int(target.execute("SELECT count(*) FROM subject").fetchone()[0])
+            except sqlite3.OperationalError as error:
+                raise GalleryStorageError(
+                    f"cannot copy gallery {self.path} to {path}: {error}; free some space there or choose another disk"
+                ) from error
             finally:
                 target.close()
                 source.close()

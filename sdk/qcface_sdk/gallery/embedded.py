@@ -26,7 +26,7 @@ from qcface_sdk.gallery.ranking import rank
 from qcface_sdk.gallery.records import Enrolment, Removal
 from qcface_sdk.gallery.schema import check_integrity
 from qcface_sdk.gallery.subject import check_subject
-from qcface_sdk.gallery.upkeep import Upkeep
+from qcface_sdk.gallery.upkeep import Progress, Upkeep
 from qcface_sdk.results import Candidate, Face
 from qcface_sdk.template import Template, check_contract_text
 
@@ -150,8 +150,10 @@ class EmbeddedGallery(Upkeep, Gallery):
         """Embedding contract id of everything enrolled; ``None`` until there is one. Thread-safe."""
         return self._current()[0].contract
 
-    def check(self) -> int:
+    def check(self, *, progress: Progress | None = None) -> int:
         """Check every page and index of the file and unseal every template; return how many. Thread-safe.
+
+        `progress` is called with the number of templates just unsealed.
 
         Raises
         ------
@@ -165,7 +167,7 @@ class EmbeddedGallery(Upkeep, Gallery):
             with self._database.reading() as connection:
                 check_integrity(connection, self.path)
                 head = store.read_head(connection, self.path)
-                return rows.check_templates(connection, self.path, head, self._keys())
+                return rows.check_templates(connection, self.path, head, self._keys(), progress)
 
         return self._undisturbed(read)
 
@@ -330,6 +332,16 @@ class EmbeddedGallery(Upkeep, Gallery):
             raise GalleryKeyError(f"gallery {self.path} has no keyring yet")
         self._keyring.refresh()
         return self._keyring
+
+    def _after(self, template_id: int, most: int) -> list[rows.Held]:
+        """Return the next templates in the order of their numbers."""
+
+        def read() -> list[rows.Held]:
+            with self._database.reading() as connection:
+                head = store.read_head(connection, self.path)
+                return rows.templates_after(connection, self.path, head, self._keys(), template_id, most)
+
+        return self._undisturbed(read)
 
     def _held(self, name: str) -> list[rows.Held]:
         def read() -> list[rows.Held]:

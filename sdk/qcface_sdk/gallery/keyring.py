@@ -14,7 +14,8 @@ import os
 import struct
 import threading
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -154,7 +155,7 @@ class Keyring:
             self._write(_EMPTY, slot)
         self._sync()
 
-    def rewrap(self, source: MasterKeySource, key: bytes) -> int:
+    def rewrap(self, source: MasterKeySource, key: bytes, progress: Callable[[int], None] | None = None) -> int:
         """Wrap every key with another master key, into a new file that replaces this one; return how many."""
         master, size = AESGCM(key), os.fstat(self._handle).st_size
         pieces, count = [_header(self._gallery_id, key)], 0
@@ -164,6 +165,8 @@ class Keyring:
                 key_id = self._parse(slot, record)[0]
                 record = self._record(master, key_id, self._unwrapped(self._master, slot, key_id, record))
                 count += 1
+                if progress is not None:
+                    progress(1)
             pieces.append(record)
         _write_new(self.path, pieces)
         with self._lock:
@@ -256,7 +259,12 @@ def _write_new(path: str, pieces: Sequence[bytes]) -> None:
         os.replace(draft, path)
         sync_folder(path)
     except OSError as error:
-        raise GalleryStorageError(f"cannot write the wrapped keys {path}: {error.strerror or error}") from error
+        # What a full disk let be written of the draft would keep it full.
+        with suppress(OSError):
+            os.unlink(draft)
+        raise GalleryStorageError(
+            f"cannot write the wrapped keys {path}: {error.strerror or error}; free some space or check the disk"
+        ) from error
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,6 +42,7 @@ def restore(
     key: Any = None,
     keyring: str | os.PathLike[str] | None = None,
     replace: bool = False,
+    progress: Callable[[int], None] | None = None,
 ) -> Restored:
     """Make a gallery of a backup.
 
@@ -57,6 +58,8 @@ def restore(
         A copy that `EmbeddedGallery.backup_keys` wrote; ``None`` uses the file of wrapped keys beside `path`.
     replace : bool
         Whether files that are there may be replaced. Close the gallery everywhere first.
+    progress : callable or None
+        Called with 1 for each MiB copied.
 
     Raises
     ------
@@ -75,7 +78,7 @@ def restore(
             raise GalleryStorageError(f"{file} is there already; move it away, or allow it to be replaced")
     draft = f"{target}.restoring"
     try:
-        _copy(source, draft)
+        _copy(source, draft, progress)
         done = _fit(draft, copy or f"{target}.keyring", target, key)
         if copy is not None:
             _copy(copy, f"{target}.keyring.restoring")
@@ -90,8 +93,9 @@ def restore(
             raise
         raise GalleryStorageError(f"cannot restore {target}: {error.strerror or error}") from error
     finally:
-        if os.path.exists(draft):
-            os.unlink(draft)
+        for left in (draft, f"{target}.keyring.restoring"):
+            if os.path.exists(left):
+                os.unlink(left)
     return done
 
 
@@ -132,10 +136,13 @@ def _book_slots(connection: sqlite3.Connection, empty: list[int], count: int) ->
             connection.execute("INSERT INTO spare_slot VALUES (?, ?)", (count - 1, _KEPT_FOR_LATER))
 
 
-def _copy(source: str, destination: str) -> None:
+def _copy(source: str, destination: str, progress: Callable[[int], None] | None = None) -> None:
     with open(source, "rb") as read:
         handle = os.open(destination, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
         with os.fdopen(handle, "wb") as written:
-            shutil.copyfileobj(read, written, 2**20)
+            while piece := read.read(2**20):
+                written.write(piece)
+                if progress is not None:
+                    progress(1)
             written.flush()
             os.fsync(written.fileno())

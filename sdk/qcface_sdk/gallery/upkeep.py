@@ -24,7 +24,7 @@ from qcface_sdk.gallery.terms import check_consent, check_expires
 from qcface_sdk.gallery.transfer import to_text
 
 Progress = Callable[[int], None]
-"""Called with the number of people just done."""
+"""Called with the number of people just done, or of what the method names."""
 
 
 class Upkeep(ABC):
@@ -58,7 +58,7 @@ class Upkeep(ABC):
     @abstractmethod
     def _undisturbed(self, read: Callable[[], Any]) -> Any: ...
 
-    def rotate_key(self, key: Any = None) -> int:
+    def rotate_key(self, key: Any = None, *, progress: Progress | None = None) -> int:
         """Change the master key: wrap every person's key anew; return how many.
 
         Templates are not touched, so this takes moments. A cut at any point leaves a gallery that opens with one of the
@@ -70,6 +70,8 @@ class Upkeep(ABC):
         key : str, path, bytes, callable or None
             The new one, as for `Gallery.open`; a key file that does not exist is made. ``None`` puts a new random key
             into the present key file.
+        progress : callable or None
+            Called with the number of keys just wrapped.
 
         Raises
         ------
@@ -85,19 +87,19 @@ class Upkeep(ABC):
                     raise OptionError(f"the master key comes from the {old.name}; give the new one with key=")
                 fresh = secrets.token_bytes(KEY_BYTES)
                 old.prepare(fresh)
-                count = keyring.rewrap(old, fresh)
+                count = keyring.rewrap(old, fresh, progress)
             else:
                 source = key_source(key, self.path)
-                count = keyring.rewrap(source, source.create())
+                count = keyring.rewrap(source, source.create(), progress)
                 self._source = source
             store.write_audit(connection, head, "rotate-key", keys=count)
         return count
 
-    def backup(self, destination: str | os.PathLike[str]) -> int:
+    def backup(self, destination: str | os.PathLike[str], *, progress: Progress | None = None) -> int:
         """Copy the gallery as it is into a new file, while everybody goes on using it; return how many people it holds.
 
         The copy holds no keys: it is worth nothing without the keyring, and who is removed later cannot be read in it.
-        `restore` brings it back.
+        `restore` brings it back. `progress` is called with 1 for each MiB copied.
 
         Raises
         ------
@@ -107,16 +109,15 @@ class Upkeep(ABC):
         path = os.path.abspath(os.fsdecode(destination))
         _new_file(path)
         try:
-            self._database.copy_to(path)
+            people = self._database.copy_to(path, progress)
             _sync_file(path)
         except BaseException:
             os.unlink(path)
             raise
         if not self._database.read_only:
             with self._changing() as (connection, head):
-                store.write_audit(connection, head, "backup", file=os.path.basename(path))
-        with self._database.reading() as connection:
-            return int(connection.execute("SELECT count(*) FROM subject").fetchone()[0])
+                store.write_audit(connection, head, "backup", people=people, file=os.path.basename(path))
+        return people
 
     def backup_keys(self, destination: str | os.PathLike[str]) -> int:
         """Copy the wrapped keys, over an earlier copy; return how many.
@@ -353,12 +354,17 @@ def _new_file(path: str) -> None:
 
 
 def _sync_file(path: str) -> None:
-    handle = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-    sync_folder(path)
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        sync_folder(path)
+    except OSError as error:
+        raise GalleryStorageError(
+            f"cannot write {path}: {error.strerror or error}; free some space there or choose another disk"
+        ) from error
 
 
 def _size(path: str) -> int:

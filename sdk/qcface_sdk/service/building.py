@@ -35,8 +35,15 @@ from qcface_sdk.service.config import (
 
 
 def make_engine(config: EngineConfig) -> FaceEngine:
-    """Load the model."""
-    return FaceEngine(config.model, config.backend, config.precision, config.threads, min_face=config.min_face)
+    """Load the model, if it is signed by a trusted key where such are named."""
+    return FaceEngine(
+        config.model,
+        config.backend,
+        config.precision,
+        config.threads,
+        trusted_keys=config.trusted_keys,
+        min_face=config.min_face,
+    )
 
 
 def open_gallery(config: GalleryConfig, engine: FaceEngine) -> Gallery:

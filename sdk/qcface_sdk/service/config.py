@@ -26,6 +26,12 @@ class SourceText(str):
     __slots__ = ()
 
 
+class KeyText(str):
+    """Public key as it stands in the file: its 64 hex digits, or a PEM file, relative to the configuration's folder."""
+
+    __slots__ = ()
+
+
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
@@ -60,6 +66,8 @@ class EngineConfig:
 
     model: Path | None = None
     """Bundle folder or ``.qcface`` file; default: the one that ships."""
+    trusted_keys: tuple[KeyText, ...] | None = None
+    """Public keys (PEM files or 64 hex digits): only models signed by one of them load. Absent: unsigned ones too."""
     backend: str = "auto"
     """See `FaceEngine`."""
     precision: str = "auto"
@@ -71,6 +79,9 @@ class EngineConfig:
 
     def __post_init__(self) -> None:
         """Refuse values out of range."""
+        # An empty list would look like a demand and be none.
+        if self.trusted_keys == ():
+            raise OptionError("trusted_keys must hold at least one key; leave it out to take unsigned models too")
         check_positive_int("threads", self.threads)
         check_positive("min_face", self.min_face)
 

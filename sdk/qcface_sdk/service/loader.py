@@ -15,8 +15,9 @@ from typing import Any
 
 from qcface_sdk.camera.address import CameraAddress, SourceKind, scrub_text
 from qcface_sdk.errors import ConfigError, OptionError
-from qcface_sdk.service.config import ServiceConfig, SourceText
+from qcface_sdk.service.config import KeyText, ServiceConfig, SourceText
 from qcface_sdk.service.toml_lines import TomlLines
+from qcface_sdk.signatures import is_hex_key
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -126,6 +127,10 @@ class _Reader:
             return self._folder / value
         if hint is SourceText:
             return self._source(value, path)
+        if hint is KeyText:
+            if not isinstance(value, str) or not value:
+                raise self.error(path, f"must be a PEM file or 64 hex digits, got {_shown(value)}")
+            return KeyText(value if is_hex_key(value) else self._folder / value)
         if hint is float and type(value) is int:
             return float(value)
         if type(value) is not hint:

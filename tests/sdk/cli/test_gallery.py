@@ -173,9 +173,12 @@ def test_enroll_the_same_person_under_another_id_asks_first(qcface, draw, staff:
     assert run.document["receipt"]["similar_to"] == "ann"
 
 
-def test_bench_finds_what_faiss_finds(qcface) -> None:
-    document = qcface("gallery", "bench", "--rows", "2000", "--json").document
+def test_bench_finds_what_faiss_finds(qcface, tmp_path: Path) -> None:
+    page = tmp_path / "bench.html"
+    document = qcface("gallery", "bench", "--rows", "2000", "--json", "--report", page).document
     assert document["rows"] == 2000
+    assert "Gallery of 2,000 people" in page.read_text()
+    assert f"A comparison took {1e6 * document['known_ms'] / 2000:.3g} ns" in page.read_text()
     assert document["same_best"] in (None, 128)
     assert document["known_ms"] > 0
 

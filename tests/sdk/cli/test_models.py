@@ -102,6 +102,13 @@ def test_models_sign_then_verify_with_the_key(qcface, keys, bundle: Path, tmp_pa
     assert qcface("models", "verify", target, "--trusted-key", keys[1]).code == 0
 
 
+def test_models_sign_takes_the_built_in_bundle_to_another_place(qcface, keys, tmp_path: Path) -> None:
+    assert qcface("models", "sign", "--key", keys[0], "--output", tmp_path / "own.qcface").code == 0
+    assert qcface("models", "verify", tmp_path / "own.qcface", "--trusted-key", keys[1]).code == 0
+    refused = qcface("models", "sign", "--key", keys[0])
+    assert (refused.code, "not changed in place" in refused.err) == (2, True)
+
+
 def test_models_verify_refuses_unsigned_and_foreign(qcface, keys, bundle: Path, tmp_path: Path) -> None:
     run = qcface("models", "verify", bundle, "--trusted-key", keys[1])
     assert run.code == 4

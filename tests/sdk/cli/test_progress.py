@@ -23,6 +23,18 @@ def test_progress_line_at_the_start_estimates_nothing() -> None:
     assert Progress(4, "pictures").line(0.0) == f"[{'.' * 28}] 0/4 pictures"
 
 
+def test_progress_without_a_known_end_counts() -> None:
+    bar = Progress(None, "people")
+    bar.advance(1500)
+    assert bar.line(3.2) == "1500 people, 3 s"
+
+
+def test_progress_beyond_its_end_stays_in_its_frame() -> None:
+    bar = Progress(2, "MB")
+    bar.advance(3)
+    assert bar.line(1.0) == f"[{'#' * 28}] 3/2 MB, 0 s left"
+
+
 def test_progress_writes_nothing_unless_a_person_watches(capsys: pytest.CaptureFixture[str]) -> None:
     with Progress(3, "pictures") as bar:
         bar.advance(3)

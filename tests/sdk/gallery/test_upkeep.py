@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import sqlite3
+from contextlib import closing
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -18,8 +19,9 @@ from qcface_sdk.errors import (
     ShapeError,
     UnknownSubjectError,
 )
-from qcface_sdk.gallery import Gallery, reenroll, restore, store
+from qcface_sdk.gallery import Gallery, database, reenroll, restore, store, upkeep
 from qcface_sdk.gallery.keyring import RECORD_BYTES
+from qcface_sdk.gallery.schema import PAGE_BYTES
 from qcface_sdk.results import Outcome
 from qcface_sdk.template import Template
 
@@ -39,6 +41,71 @@ def test_backup_while_in_use_restores_everybody(path, gallery, person, tmp_path)
         assert again.check() == 10
         again.enroll("new", person(60))
         assert again.identify(person(60), threshold=0.9).subject == "new"
+
+
+def test_backup_is_of_one_moment_whatever_is_written_meanwhile(gallery, person, tmp_path, monkeypatch):
+    """SQLite starts a copy again when somebody writes, and would never end at a busy door."""
+    monkeypatch.setattr(database, "_COPIED_PAGES", 4)
+    steps, people = [], iter(range(50, 1000))
+
+    def busy(done: int) -> None:
+        steps.append(done)
+        gallery.enroll("late", person(next(people)))
+
+    pages = gallery.statistics().file_bytes // PAGE_BYTES
+    assert gallery.backup(tmp_path / "copy", progress=busy) == 10
+    assert 1 < len(steps) <= pages // 4
+    with closing(sqlite3.connect(tmp_path / "copy")) as copy:
+        assert copy.execute("SELECT count(*) FROM template").fetchone() == (10,)
+        assert copy.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_backup_and_restoration_on_a_full_disk_leave_nothing_behind(path, gallery, person, tmp_path, monkeypatch):
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(upkeep.os, "fsync", full)
+    with pytest.raises(GalleryStorageError, match="No space left on device; free some space"):
+        gallery.backup(tmp_path / "copy")
+    with pytest.raises(GalleryStorageError, match="No space left on device; free some space"):
+        gallery.backup_keys(tmp_path / "keys")
+    monkeypatch.undo()
+    assert not list(tmp_path.glob("copy*")) + list(tmp_path.glob("keys*"))
+    gallery.backup(tmp_path / "copy")
+    gallery.close()
+    before = path.read_bytes()
+    monkeypatch.setattr(upkeep.os, "fsync", full)
+    with pytest.raises(GalleryStorageError, match="No space left"):
+        restore(tmp_path / "copy", path, replace=True)
+    monkeypatch.undo()
+    assert path.read_bytes() == before
+    assert not list(tmp_path.glob("*.restoring"))
+
+
+BACKUP = """
+import resource, sys
+from qcface_sdk.errors import GalleryStorageError
+with Gallery.open(sys.argv[1]) as gallery:
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
+    try:
+        gallery.backup(sys.argv[2])
+    except GalleryStorageError as error:
+        print(error)
+"""
+
+
+def test_backup_beyond_the_size_a_file_may_have_says_where_and_leaves_nothing(gallery, child, tmp_path):
+    output, _ = child(BACKUP, gallery.path, tmp_path / "copy").communicate()
+    assert f"cannot copy gallery {gallery.path} to {tmp_path / 'copy'}" in output
+    assert not list(tmp_path.glob("copy*"))
+
+
+def test_long_works_count_what_they_do(gallery):
+    templates: list[int] = []
+    keys: list[int] = []
+    assert gallery.check(progress=templates.append) == sum(templates) == 10
+    assert gallery.rotate_key(progress=keys.append) == sum(keys) == 10
 
 
 def test_backup_holds_no_key_and_nobody_who_was_removed_can_be_read_in_it(path, gallery, person, tmp_path):

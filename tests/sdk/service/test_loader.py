@@ -107,6 +107,13 @@ def test_everything_is_read_with_its_type(tmp_path: Path, monkeypatch: pytest.Mo
     assert "hidden" not in f"{config!r} {options!r}"
 
 
+def test_trusted_keys_are_hex_or_files_beside_the_configuration(tmp_path: Path) -> None:
+    hexadecimal = "0aF" + "1" * 61
+    config = load_config(write(tmp_path, SMALL + f'[engine]\ntrusted_keys = ["maker.pub.pem", "{hexadecimal}"]'))
+    assert config.engine.trusted_keys == (str(tmp_path / "maker.pub.pem"), hexadecimal)
+    assert load_config(write(tmp_path, SMALL)).engine.trusted_keys is None
+
+
 WRONG = [
     ("name = ", "nmae = ", "line 4: door[1].nmae: unknown key; known here: name"),
     ('path = "people.db"', "path = 7", "line 2: gallery.people.path: must be a path, got a whole number 7"),
@@ -154,6 +161,10 @@ ADDED = [
     ("[metrics]\nport = 70000", "line 7: metrics.port"),
     ('[api]\nkeys = "k"\nhost = "0.0.0.0"', "line 8: api.host: api.host 0.0.0.0 reaches beyond this machine"),
     ('[[door]]\nname = "front"\nsource = "b"', "door names must differ"),
+    ("[engine]\ntrusted_keys = []", "line 7: engine.trusted_keys: trusted_keys must hold at least one key"),
+    ('[engine]\ntrusted_keys = "a.pem"', "line 7: engine.trusted_keys: must be a list, got text"),
+    ("[engine]\ntrusted_keys = [7]", "must be a PEM file or 64 hex digits, got a whole number 7"),
+    ('[engine]\ntrusted_keys = [""]', "must be a PEM file or 64 hex digits, got text"),
     ("[service]\nstop_seconds = 0", "line 7: service.stop_seconds: stop_seconds must be"),
 ]
 

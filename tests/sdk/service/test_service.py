@@ -11,13 +11,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from broker import free_port, wait_until
 from mjpeg_camera import MjpegCamera
+from qcface_sdk import Bundle
 from qcface_sdk.api.keys import KeyFile, Role
-from qcface_sdk.errors import ApiServerError, QCFaceError, ServiceError
+from qcface_sdk.errors import ApiServerError, OptionError, QCFaceError, ServiceError, SignatureError
 from qcface_sdk.events import EventKind
 from qcface_sdk.service import Service, load_config
+from qcface_sdk.service.check import check_parts
+from qcface_sdk.signatures import generate_key, public_hex, public_pem
 from service_process import ServiceProcess
 
 Make = Callable[..., ServiceProcess]
@@ -130,6 +134,36 @@ def test_part_that_is_missing_is_named_at_the_start(service: Make, parts: dict[s
     with pytest.raises(QCFaceError, match=f"(?i){word}"):
         Service(config)
     assert not _locked(made.folder / "state")
+
+
+def sign(bundle: Path, key: Ed25519PrivateKey | None = None) -> None:
+    shipped = Bundle.load()
+    (shipped if key is None else shipped.signed(key)).save_file(bundle, overwrite=True)
+
+
+def test_model_without_a_trusted_signature_is_neither_started_nor_reloaded(service: Make) -> None:
+    maker, stranger = generate_key(), generate_key()
+    made = service(engine='model = "model.qcface"\ntrusted_keys = ["maker.pem"]')
+    path, bundle = made.folder / "door.toml", made.folder / "model.qcface"
+    sign(bundle, maker)
+    with pytest.raises(OptionError, match=r"maker\.pem"):
+        Service(load_config(path))
+    (made.folder / "maker.pem").write_bytes(public_pem(maker))
+    for signer, words in ((None, "has no manifest.sig"), (stranger, "not trusted here")):
+        sign(bundle, signer)
+        with pytest.raises(SignatureError, match=words):
+            Service(load_config(path))
+    sign(bundle, maker)
+    with Service(load_config(path)) as running:
+        assert list(check_parts(load_config(path)))
+        trusted = running.engine
+        for signer in (None, stranger):
+            sign(bundle, signer)
+            assert not running.reload_file(path)
+            assert running.engine is trusted
+        path.write_text(path.read_text().replace('"maker.pem"', f'"{public_hex(stranger)}"'))
+        assert running.reload_file(path)
+        assert running.engine is not trusted
 
 
 def _locked(folder: Path) -> bool:

@@ -7,10 +7,20 @@ import json
 import os
 from pathlib import Path
 
+from qcface_sdk.cli.command import Command
 from qcface_sdk.cli.exit_codes import ExitCode
 from qcface_sdk.cli.galleries import open_existing
-from qcface_sdk.cli.gallery_actions.action import Action, add_gallery, add_key, add_subject, moment, when
+from qcface_sdk.cli.gallery_actions.arguments import (
+    add_gallery,
+    add_key,
+    add_subject,
+    mebibytes,
+    moment,
+    when,
+)
+from qcface_sdk.cli.options import add_json_option
 from qcface_sdk.cli.printing import plural, print_json, print_warning
+from qcface_sdk.cli.progress import Progress
 from qcface_sdk.errors import GalleryStorageError
 from qcface_sdk.gallery import Removal, restore
 from qcface_sdk.gallery.master import KEY_BYTES, new_key_text, write_key
@@ -20,6 +30,7 @@ def _add_remove(parser: argparse.ArgumentParser) -> None:
     add_gallery(parser)
     add_subject(parser)
     parser.add_argument("--receipt", type=Path, metavar="FILE", help="write the receipt as JSON into a new file")
+    add_json_option(parser, "one JSON object")
 
 
 def _remove(args: argparse.Namespace) -> ExitCode:
@@ -40,6 +51,7 @@ def _remove(args: argparse.Namespace) -> ExitCode:
 def _add_expire(parser: argparse.ArgumentParser) -> None:
     add_gallery(parser)
     parser.add_argument("--dry-run", action="store_true", help="only say who would be removed")
+    add_json_option(parser, "one JSON object")
 
 
 def _expire(args: argparse.Namespace) -> ExitCode:
@@ -62,6 +74,7 @@ def _add_terms(parser: argparse.ArgumentParser) -> None:
     end = parser.add_mutually_exclusive_group()
     end.add_argument("--expires", type=moment, metavar="WHEN", help="2027-03-31, or a time with offset")
     end.add_argument("--forever", action="store_true", help="take the end away")
+    add_json_option(parser, "one JSON object")
 
 
 def _terms(args: argparse.Namespace) -> ExitCode:
@@ -77,6 +90,7 @@ def _terms(args: argparse.Namespace) -> ExitCode:
 
 def _add_new_key(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=Path, metavar="FILE", help="write it into a new file for the owner alone")
+    add_json_option(parser, "one JSON object")
 
 
 def _new_key(args: argparse.Namespace) -> ExitCode:
@@ -98,11 +112,15 @@ def _add_rotate(parser: argparse.ArgumentParser) -> None:
         "--new-key", metavar="SOURCE", help="a key file (made if it does not exist) or env:NAME (default: a new random "
         "key in the present key file)"
     )  # fmt: skip
+    add_json_option(parser, "one JSON object")
 
 
 def _rotate(args: argparse.Namespace) -> ExitCode:
-    with open_existing(args.gallery, key=args.key, read_only=False) as gallery:
-        count = gallery.rotate_key(args.new_key)
+    with (
+        open_existing(args.gallery, key=args.key, read_only=False) as gallery,
+        Progress(len(gallery), "keys") as bar,
+    ):
+        count = gallery.rotate_key(args.new_key, progress=bar.advance)
     if args.json:
         print_json({"path": str(args.gallery), "keys": count})
     else:
@@ -115,11 +133,13 @@ def _add_backup(parser: argparse.ArgumentParser) -> None:
     add_gallery(parser)
     parser.add_argument("destination", type=Path, metavar="FILE", help="new file for the copy, which holds no keys")
     parser.add_argument("--keys", type=Path, metavar="FILE", help="also renew the one copy of the wrapped keys here")
+    add_json_option(parser, "one JSON object")
 
 
 def _backup(args: argparse.Namespace) -> ExitCode:
     with open_existing(args.gallery, key=args.key, read_only=False) as gallery:
-        subjects = gallery.backup(args.destination)
+        with Progress(mebibytes(args.gallery), "MB") as bar:
+            subjects = gallery.backup(args.destination, progress=bar.advance)
         keys = None if args.keys is None else gallery.backup_keys(args.keys)
     if args.json:
         print_json({"path": str(args.gallery), "file": str(args.destination), "subjects": subjects, "keys": keys})
@@ -138,10 +158,14 @@ def _add_restore(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--keys", type=Path, metavar="FILE", help="copy of the keyring (default: GALLERY.keyring)")
     parser.add_argument("--replace", action="store_true", help="replace a gallery that is there; close it first")
     add_key(parser)
+    add_json_option(parser, "one JSON object")
 
 
 def _restore(args: argparse.Namespace) -> ExitCode:
-    done = restore(args.backup, args.gallery, key=args.key, keyring=args.keys, replace=args.replace)
+    with Progress(mebibytes(args.backup), "MB") as bar:
+        done = restore(
+            args.backup, args.gallery, key=args.key, keyring=args.keys, replace=args.replace, progress=bar.advance
+        )
     if args.json:
         print_json({"path": str(args.gallery), **done.to_dict()})
     else:
@@ -152,7 +176,7 @@ def _restore(args: argparse.Namespace) -> ExitCode:
 
 
 ACTIONS = (
-    Action(
+    Command(
         "remove",
         "forget a person, with a receipt",
         "Delete a person's templates and kept pictures, and overwrite the person's key, which makes the copies in "
@@ -161,7 +185,7 @@ ACTIONS = (
         _add_remove,
         _remove,
     ),
-    Action(
+    Command(
         "expire",
         "forget everybody whose time is over",
         "Remove everybody whose retention has ended (see terms). They are not recognised from that moment on anyway;\n"
@@ -170,7 +194,7 @@ ACTIONS = (
         _add_expire,
         _expire,
     ),
-    Action(
+    Command(
         "terms",
         "note consent and retention of a person",
         "Note what a person agreed to, and until when the person is to be recognised.",
@@ -178,7 +202,7 @@ ACTIONS = (
         _add_terms,
         _terms,
     ),
-    Action(
+    Command(
         "new-key",
         "make a master key",
         "Make a random master key, for --key or $QCFACE_GALLERY_KEY. Keep a copy: without it the gallery is lost.",
@@ -186,7 +210,7 @@ ACTIONS = (
         _add_new_key,
         _new_key,
     ),
-    Action(
+    Command(
         "rotate-key",
         "change the master key",
         "Wrap every person's key with a new master key. Templates are not touched, so it takes moments;\n"
@@ -195,7 +219,7 @@ ACTIONS = (
         _add_rotate,
         _rotate,
     ),
-    Action(
+    Command(
         "backup",
         "copy a gallery while it is in use",
         "Copy the gallery without its keys, so that who is removed later cannot be read in the copy. --keys renews\n"
@@ -204,7 +228,7 @@ ACTIONS = (
         _add_backup,
         _backup,
     ),
-    Action(
+    Command(
         "restore",
         "bring a gallery back from a backup",
         "Make a gallery of a backup and the wrapped keys. People removed since the backup have no key any more\n"

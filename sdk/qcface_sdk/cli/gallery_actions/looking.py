@@ -1,4 +1,4 @@
-"""Actions that look into a gallery: list, show, audit, stats, check."""
+"""Actions that look into a gallery: list, show, audit, stats, check, review."""
 
 from __future__ import annotations
 
@@ -6,11 +6,24 @@ import argparse
 import json
 from pathlib import Path
 
+from qcface_sdk.cli.command import Command
 from qcface_sdk.cli.exit_codes import ExitCode
 from qcface_sdk.cli.galleries import open_existing
-from qcface_sdk.cli.gallery_actions.action import Action, add_gallery, add_subject, when
-from qcface_sdk.cli.options import positive_int
+from qcface_sdk.cli.gallery_actions.arguments import add_gallery, add_gallery_and_json, add_subject, when
+from qcface_sdk.cli.gallery_actions.review_page import render
+from qcface_sdk.cli.options import (
+    add_engine_options,
+    add_json_option,
+    add_report_option,
+    open_engine,
+    positive_int,
+)
 from qcface_sdk.cli.printing import number_or_dash, plural, print_json, print_table
+from qcface_sdk.cli.progress import Progress
+from qcface_sdk.gallery import review
+
+_SHOWN = 20
+"""Pairs printed; the page and --json have more."""
 
 
 def _list(args: argparse.Namespace) -> ExitCode:
@@ -32,6 +45,7 @@ def _add_show(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--vectors", action="store_true", help="include the templates' numbers (biometric data)")
     parser.add_argument("--crops", action="store_true", help="include the kept pictures (biometric data)")
     parser.add_argument("--output", type=Path, metavar="FILE", help="write the report as JSON into a new file")
+    add_json_option(parser, "one JSON object")
 
 
 def _show(args: argparse.Namespace) -> ExitCode:
@@ -59,6 +73,7 @@ def _add_audit(parser: argparse.ArgumentParser) -> None:
     add_gallery(parser)
     parser.add_argument("--subject", metavar="SUBJECT", help="only this person's lines")
     parser.add_argument("--last", type=positive_int, default=50, metavar="N", help="lines (default: %(default)s)")
+    add_json_option(parser, "one JSON object")
 
 
 def _audit(args: argparse.Namespace) -> ExitCode:
@@ -84,8 +99,11 @@ def _stats(args: argparse.Namespace) -> ExitCode:
 
 
 def _check(args: argparse.Namespace) -> ExitCode:
-    with open_existing(args.gallery, key=args.key) as gallery:
-        count = gallery.check()
+    with (
+        open_existing(args.gallery, key=args.key) as gallery,
+        Progress(gallery.statistics().templates, "templates") as bar,
+    ):
+        count = gallery.check(progress=bar.advance)
     if args.json:
         print_json({"gallery": str(args.gallery), "templates": count, "whole": True})
     else:
@@ -93,16 +111,46 @@ def _check(args: argparse.Namespace) -> ExitCode:
     return ExitCode.OK
 
 
+def _add_review(parser: argparse.ArgumentParser) -> None:
+    add_gallery(parser)
+    parser.add_argument(
+        "--no-doubles", action="store_true", help="do not compare everybody with everybody, which takes long for many"
+    )
+    add_report_option(parser, "all of it, with a chart of the qualities")
+    add_json_option(parser, "one JSON object")
+    add_engine_options(parser)
+
+
+def _review(args: argparse.Namespace) -> ExitCode:
+    with (
+        open_engine(args) as engine,
+        open_existing(args.gallery, engine=engine, key=args.key) as gallery,
+        Progress((1 if args.no_doubles else 2) * gallery.statistics().templates, "templates") as bar,
+    ):
+        found = review(gallery, doubles=not args.no_doubles, progress=bar.advance)
+    if args.report is not None:
+        args.report.write_text(render(found), encoding="utf-8")
+    if args.json:
+        print_json(found.to_dict())
+        return ExitCode.OK
+    figures = found.statistics
+    print(f"{plural(figures.subjects, 'subject')}, {plural(figures.templates, 'template')}, all whole")
+    print("\n".join(f"- {sentence}" for sentence in found.attention) or "nothing needs attention")
+    for pair in found.doubles.found[:_SHOWN] if found.doubles is not None else ():
+        print(f"  {pair.first} and {pair.second}: similarity {pair.similarity:.3f}")
+    return ExitCode.OK
+
+
 ACTIONS = (
-    Action(
+    Command(
         "list",
         "who is enrolled",
         "List the people of a gallery.",
         "  qcface gallery list staff.db\n  qcface gallery list staff.db --json | jq -r '.subjects[].subject'\n",
-        add_gallery,
+        add_gallery_and_json,
         _list,
     ),
-    Action(
+    Command(
         "show",
         "all that is held about one person",
         "Print all that is held about one person, to answer the person's own request. It is noted in the audit log.\n"
@@ -112,7 +160,7 @@ ACTIONS = (
         _add_show,
         _show,
     ),
-    Action(
+    Command(
         "audit",
         "what was done, when",
         "Print the audit log: enrolments, removals, reports, exports, keys, backups. It never holds biometric data.",
@@ -120,21 +168,33 @@ ACTIONS = (
         _add_audit,
         _audit,
     ),
-    Action(
+    Command(
         "stats",
         "figures of the gallery",
         "Print how many people and templates there are, and what they take on disk and in memory.",
         "  qcface gallery stats staff.db\n",
-        add_gallery,
+        add_gallery_and_json,
         _stats,
     ),
-    Action(
+    Command(
         "check",
         "is every template whole?",
         "Read the whole file, check its pages and indices, and unseal every template. Small galleries are checked "
         "like that\nwhenever they are opened.",
         "  qcface gallery check staff.db\n",
-        add_gallery,
+        add_gallery_and_json,
         _check,
+    ),
+    Command(
+        "review",
+        "look a gallery over: what needs attention?",
+        "Check that every template is whole, then say what somebody should look at: people below the enrolment gate,\n"
+        "people who look like one person under two ids, ends that have come or are near, missing notes of consent,\n"
+        "where the master key lies, backups, and copies of keys that are older than removals. The page has the lists\n"
+        "and a chart; nothing in it is biometric, but it names everybody. Nothing is changed.",
+        "  qcface gallery review staff.db --report staff.html\n"
+        "  qcface gallery review staff.db --json | jq .attention\n",
+        _add_review,
+        _review,
     ),
 )

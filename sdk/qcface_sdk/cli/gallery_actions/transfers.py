@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from qcface_sdk.cli.command import Command
 from qcface_sdk.cli.exit_codes import ExitCode
 from qcface_sdk.cli.galleries import open_existing
-from qcface_sdk.cli.gallery_actions.action import Action, add_gallery, add_passphrase, passphrase_of
-from qcface_sdk.cli.options import add_engine_options, open_engine
+from qcface_sdk.cli.gallery_actions.arguments import add_gallery, add_gallery_and_json, add_passphrase, passphrase_of
+from qcface_sdk.cli.options import add_engine_options, add_json_option, open_engine
 from qcface_sdk.cli.printing import plural, print_json
 from qcface_sdk.cli.progress import Progress
 from qcface_sdk.gallery import EmbeddedGallery, MilvusGallery, migrate, reenroll, sync
@@ -19,6 +20,7 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("destination", type=Path, metavar="FILE", help="new file, encrypted with a passphrase")
     parser.add_argument("--subject", action="append", metavar="SUBJECT", help="only this person; may be repeated")
     add_passphrase(parser)
+    add_json_option(parser, "one JSON object")
 
 
 def _export(args: argparse.Namespace) -> ExitCode:
@@ -45,12 +47,13 @@ def _add_import(parser: argparse.ArgumentParser) -> None:
         help="what to do with ids that are enrolled already (default: %(default)s)",
     )
     add_passphrase(parser)
+    add_json_option(parser, "one JSON object")
 
 
 def _import(args: argparse.Namespace) -> ExitCode:
     passphrase = passphrase_of(args)
-    with EmbeddedGallery.open_file(args.gallery, key=args.key) as gallery:
-        done = gallery.import_from(args.source, passphrase, conflict=args.conflict)
+    with EmbeddedGallery.open_file(args.gallery, key=args.key) as gallery, Progress(None, "people") as bar:
+        done = gallery.import_from(args.source, passphrase, conflict=args.conflict, progress=bar.advance)
     if args.json:
         print_json({"path": str(args.gallery), **done.to_dict()})
     else:
@@ -61,7 +64,8 @@ def _import(args: argparse.Namespace) -> ExitCode:
 
 
 def _migrate(args: argparse.Namespace) -> ExitCode:
-    count = migrate(args.gallery, key=args.key)
+    with Progress(None, "people") as bar:
+        count = migrate(args.gallery, key=args.key, progress=bar.advance)
     if args.json:
         print_json({"path": str(args.gallery), "subjects": count})
     else:
@@ -75,6 +79,7 @@ def _add_reenroll(parser: argparse.ArgumentParser) -> None:
     add_gallery(parser)
     parser.add_argument("destination", type=Path, metavar="NEW", help="file of the new gallery")
     parser.add_argument("--new-key", metavar="SOURCE", help="master key of the new gallery (default: NEW.key)")
+    add_json_option(parser, "one JSON object")
     add_engine_options(parser)
 
 
@@ -100,14 +105,16 @@ def _add_sync(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("central", metavar="ADDRESS", help="milvus://host:port/name; its token in $QCFACE_MILVUS_TOKEN")
     parser.add_argument("--tls", action="store_true", help="connect by TLS")
     parser.add_argument("--allow-empty", action="store_true", help="let an empty central gallery empty the door's")
+    add_json_option(parser, "one JSON object")
 
 
 def _sync(args: argparse.Namespace) -> ExitCode:
     with (
         EmbeddedGallery.open_file(args.gallery, key=args.key) as door,
         MilvusGallery.connect(args.central, door.contract, read_only=True, tls=args.tls) as central,
+        Progress(None, "people") as bar,
     ):
-        done = sync(door, central, allow_empty=args.allow_empty)
+        done = sync(door, central, allow_empty=args.allow_empty, progress=bar.advance)
     if args.json:
         print_json({"path": str(args.gallery), "central": args.central, **done.to_dict()})
     else:
@@ -119,7 +126,7 @@ def _sync(args: argparse.Namespace) -> ExitCode:
 
 
 ACTIONS = (
-    Action(
+    Command(
         "export",
         "write people into an encrypted file",
         "Write people, with consent and retention, into one file under a passphrase of at least 12 characters, for "
@@ -128,7 +135,7 @@ ACTIONS = (
         _add_export,
         _export,
     ),
-    Action(
+    Command(
         "import",
         "read people from an export",
         "Read people from an export: all of them, or none after an error. The gallery is made if it does not exist.",
@@ -136,15 +143,15 @@ ACTIONS = (
         _add_import,
         _import,
     ),
-    Action(
+    Command(
         "migrate",
         "encrypt a gallery of an older version",
         "Encrypt a gallery of schema 1 in its place. Close it in every other program first.",
         "  qcface gallery migrate staff.db\n",
-        add_gallery,
+        add_gallery_and_json,
         _migrate,
     ),
-    Action(
+    Command(
         "re-enroll",
         "make a gallery for another model",
         "Embed the kept pictures (qcface enroll --keep-crops) with another model, into a new gallery. Exit\n"
@@ -153,7 +160,7 @@ ACTIONS = (
         _add_reenroll,
         _reenroll,
     ),
-    Action(
+    Command(
         "sync",
         "make a door's gallery like the central one",
         "Fetch what the central gallery has and the door has not, and remove who is not there any more. The centre\n"

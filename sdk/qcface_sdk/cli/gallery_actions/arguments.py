@@ -1,4 +1,4 @@
-"""One action of `qcface gallery`, and the arguments that they share."""
+"""The arguments that the actions of `qcface gallery` share."""
 
 from __future__ import annotations
 
@@ -6,33 +6,25 @@ import argparse
 import getpass
 import os
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from qcface_sdk.cli.exit_codes import ExitCode
+from qcface_sdk.cli.options import add_json_option
 from qcface_sdk.errors import OptionError
 
 PASSPHRASE_VARIABLE = "QCFACE_PASSPHRASE"
-
-
-@dataclass(frozen=True, slots=True)
-class Action:
-    """What `qcface gallery` needs to know of an action."""
-
-    name: str
-    summary: str
-    description: str
-    examples: str
-    add_arguments: Callable[[argparse.ArgumentParser], None]
-    run: Callable[[argparse.Namespace], ExitCode]
 
 
 def add_gallery(parser: argparse.ArgumentParser) -> None:
     """Declare the gallery and where its master key is."""
     parser.add_argument("gallery", type=Path, metavar="GALLERY", help="gallery file, see qcface enroll")
     add_key(parser)
+
+
+def add_gallery_and_json(parser: argparse.ArgumentParser) -> None:
+    """Declare the gallery and `--json`, for an action that takes nothing else."""
+    add_gallery(parser)
+    add_json_option(parser, "one JSON object")
 
 
 def add_key(parser: argparse.ArgumentParser) -> None:
@@ -69,6 +61,11 @@ def passphrase_of(args: argparse.Namespace) -> str:
     if not sys.stdin.isatty():
         raise OptionError(f"give a passphrase with --passphrase-file or in ${PASSPHRASE_VARIABLE}")
     return getpass.getpass("passphrase: ")
+
+
+def mebibytes(path: Path) -> int:
+    """Return the size of a file in MiB, rounded up; 0 where there is none."""
+    return -(-path.stat().st_size // 2**20) if path.exists() else 0
 
 
 def when(seconds: float | None) -> str:
