@@ -240,7 +240,8 @@ class Gallery(ABC):
             Best subjects first, each as similar as its most similar template. Accept if the first reaches the
             threshold; else reject, also if the gallery is empty; retry if the probe is missing, below the gate, or
             not finite, or if the similarity lies in the grey zone: below the threshold, but not below that of ten times
-            the `fmr` or `fpir`. A bare `threshold` has no such zone.
+            the `fmr` or `fpir`. A bare `threshold` has no such zone. With the rates, more is asked where probe or
+            candidate are templates of several pictures (`FaceEngine.stretch`).
 
         Raises
         ------
@@ -289,7 +290,7 @@ class Gallery(ABC):
         vectors = [vector_of(probe) for probe in asked]
         found = iter(self._nearest([vector for vector in vectors if vector is not None], most))
         return tuple(
-            identification(unfit(probe, vector, gate), None if vector is None else next(found), limit, contract)
+            identification(probe, unfit(probe, vector, gate), None if vector is None else next(found), limit, contract)
             for probe, vector in zip(asked, vectors, strict=True)
         )
 
