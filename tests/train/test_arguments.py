@@ -89,6 +89,8 @@ def test_each_value_of_a_committed_recipe_is_explained(name: str) -> None:
         ("data: {drawn: 5}", "either shards or drawn"),
         ("data: {drawn: 5, shards: []}\nloss: {teacher: edgeface-xs}", "drawn faces have no teacher"),
         ("run: {lr: [", "cannot be read"),
+        ("run: {lr: 0.1, batch: 8, lr: 0.2}", "says lr twice"),
+        ("run: {}\nloss: {}\nrun: {}", "says run twice"),
     ],
 )
 def test_from_yaml_of_a_bad_recipe_raises(tmp_path: Path, text: str, message: str) -> None:
@@ -101,6 +103,12 @@ def test_from_yaml_of_a_bad_recipe_raises(tmp_path: Path, text: str, message: st
 def test_from_yaml_of_an_absent_file_raises(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="cannot be read"):
         Recipe.from_yaml(tmp_path / "absent.yaml")
+
+
+def test_from_yaml_of_a_file_that_is_no_text_raises(tmp_path: Path) -> None:
+    (tmp_path / "weights.yaml").write_bytes(b"\xff\xfe\x80\x81")
+    with pytest.raises(RecipeError, match="cannot be read"):
+        Recipe.from_yaml(tmp_path / "weights.yaml")
 
 
 def test_digest_changes_with_any_value(tmp_path: Path) -> None:

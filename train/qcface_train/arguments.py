@@ -185,15 +185,18 @@ class Recipe:
         Raises
         ------
         RecipeError
-            If the file cannot be read or is not YAML, a key is unknown, or a value is of the wrong type or contradicts
-            another.
+            If the file cannot be read or is not YAML, a key is unknown or there twice, or a value is of the wrong type
+            or contradicts another.
         """
         import yaml
 
         try:
-            content = yaml.safe_load(path.read_text())
-        except (OSError, yaml.YAMLError) as error:
+            text = path.read_text()
+            content, repeated = yaml.safe_load(text), _repeated_key(yaml.compose(text, yaml.SafeLoader))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise RecipeError(f"recipe {path} cannot be read: {error}") from error
+        if repeated:
+            raise RecipeError(f"recipe {path} says {repeated} twice; YAML would take the last one without a word")
         return _build(cls, content or {}, "recipe")
 
     def digest(self) -> str:
@@ -209,6 +212,20 @@ class Recipe:
             if not key.repr and getattr(part, key.name) != key.default
         ]
         return hashlib.sha256("".join([repr(self), *later]).encode()).hexdigest()[:16]
+
+
+def _repeated_key(node: Any) -> str:
+    """Return a key that a YAML mapping holds twice, at any depth; empty if there is none."""
+    if not isinstance(getattr(node, "value", None), list):
+        return ""
+    children = node.value
+    if children and isinstance(children[0], tuple):
+        names = [str(key.value) for key, _ in children]
+        twice = [name for name in names if names.count(name) > 1]
+        if twice:
+            return twice[0]
+        children = [value for _, value in children]
+    return next(filter(None, map(_repeated_key, children)), "")
 
 
 _T = TypeVar("_T")

@@ -223,7 +223,8 @@ class Gallery(ABC):
             Best subjects first, each as similar as its most similar template. Accept if the first reaches the
             threshold; else reject, also if the gallery is empty; retry if the probe is missing, below the gate, or
             not finite, or if the similarity lies in the grey zone: below the threshold, but not below that of ten times
-            the `fmr` or `fpir`. A bare `threshold` has no such zone.
+            the `fmr` or `fpir`. A bare `threshold` has no such zone. With the rates, more is asked where probe or
+            candidate are templates of several pictures (`FaceEngine.stretch`).
 
         Raises
         ------
@@ -272,7 +273,7 @@ class Gallery(ABC):
         vectors = [vector_of(probe) for probe in asked]
         found = iter(self._nearest([vector for vector in vectors if vector is not None], most))
         return tuple(
-            identification(unfit(probe, vector, gate), None if vector is None else next(found), limit, contract)
+            identification(probe, unfit(probe, vector, gate), None if vector is None else next(found), limit, contract)
             for probe, vector in zip(asked, vectors, strict=True)
         )
 
@@ -350,8 +351,10 @@ class Gallery(ABC):
         limit = self._duplicate_limit()
         if limit is None:
             return None
-        others = (candidate for candidate in self._nearest([template.vector], 2)[0] if candidate.subject != name)
-        return next((other.subject for other in others if other.similarity >= limit.threshold), None)
+        for other in self._nearest([template.vector], 2)[0]:
+            if other.subject != name and other.similarity >= limit.between(template.count, other.pictures).threshold:
+                return other.subject
+        return None
 
     def _duplicate_limit(self) -> Limit | None:
         """Return from where on two people count as one, or ``None`` if nothing was measured."""

@@ -352,12 +352,12 @@ class MilvusGallery(Gallery):
     def _ranked(
         self, hits: list[dict[str, Any]], vector: NDArray[np.float32], k: int, contract: str
     ) -> tuple[Candidate, ...]:
-        wanted, best = vector.astype(np.float64), dict[str, tuple[float, int]]()
+        wanted, best = vector.astype(np.float64), dict[str, tuple[float, int, int]]()
         for hit in hits:
             self._check_contract(str(hit["contract"]), contract)
             score = float(np.clip(np.asarray(hit["vector"], np.float64) @ wanted, -1.0, 1.0))
             known = best.get(hit["subject"])
             if known is None or (-score, int(hit["enrolled"])) < (-known[0], known[1]):
-                best[str(hit["subject"])] = (score, int(hit["enrolled"]))
+                best[str(hit["subject"])] = (score, int(hit["enrolled"]), int(hit["count"]))
         order = sorted(best.items(), key=lambda item: (-item[1][0], item[1][1]))
-        return tuple(Candidate(name, score) for name, (score, _) in order[:k])
+        return tuple(Candidate(name, score, pictures) for name, (score, _, pictures) in order[:k])
