@@ -73,7 +73,7 @@ def test_review_asks_more_of_fused_templates(path, gallery, person):
         assert review(opened).doubles.found == ()
         with pytest.raises(EnrolmentRefusedError, match="looks like 'fused'"):
             opened.enroll("single", Template.from_embeddings([9 * near], CONTRACT, created=1.0))
-        opened.enroll("p3", fused)
+        opened.enroll("p3", fused, force=True)
         assert [(pair.first, pair.second) for pair in review(opened).doubles.found] == [("fused", "p3")]
 
 
