@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import os
 import subprocess
 import sys
@@ -31,6 +30,7 @@ from qcface_sdk.measurements import Proof, ProofFigure
 from qcface_sdk.runtime import trt_open
 from qcface_sdk.runtime.engine_store import read_engine
 from qcface_sdk.runtime.trt_open import TrtEnvironment
+from scripts import load_script
 from tiny_models import INT8, two_file_bundle
 
 Build = Callable[..., int]
@@ -38,12 +38,7 @@ Build = Callable[..., int]
 
 @pytest.fixture(scope="module")
 def script(repository: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("build_trt", repository / "export" / "build_trt.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script(repository, "build_trt")
 
 
 @pytest.fixture
