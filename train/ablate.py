@@ -27,12 +27,10 @@ from qcface_train.ablation.figures import Figures, markdown_table, summarise
 from qcface_train.ablation.runs import FrozenRun, Run, WholeRun, run_arm
 from qcface_train.arguments import Recipe, RecipeError
 from qcface_train.checkpoint import CheckpointError
-from qcface_train.drawing import draw_faces
 from qcface_train.evaluation.lfw import read_lfw
-from qcface_train.faces import DataError, FaceSet
+from qcface_train.faces import DataError
 from qcface_train.loop import DivergedError
-from qcface_train.pixel_cache import open_cached
-from qcface_train.sources.opening import open_source
+from qcface_train.opening import open_faces
 from qcface_train.teacher import open_targets
 
 
@@ -57,11 +55,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _open_run(arguments: argparse.Namespace, recipe: Recipe) -> tuple[Run, str]:
     """Return what trains and measures one recipe, and what its results depend on beside the recipe."""
-    faces: FaceSet
-    if recipe.data.drawn:
-        faces = draw_faces(recipe.data.drawn, 16, recipe.data.seed)
-    else:
-        faces = open_cached(open_source(recipe.data.shards, arguments.data), arguments.cache)
+    faces = open_faces(recipe, arguments.data, arguments.cache)
     test = read_lfw(arguments.lfw)
     if arguments.frozen:
         features = open_features(

@@ -16,20 +16,12 @@ import signal
 import sys
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from qcface_train.arguments import Recipe, RecipeError
 from qcface_train.checkpoint import CheckpointError
-from qcface_train.data import split_identities
 from qcface_train.distributed import World, WorldError
-from qcface_train.drawing import draw_faces
-from qcface_train.ensemble import OnlineEnsemble, open_ensemble_targets
-from qcface_train.faces import DataError, FaceSet
+from qcface_train.faces import DataError
 from qcface_train.loop import DivergedError, Trainer
-from qcface_train.pixel_cache import open_cached, open_streamed
-from qcface_train.sources.opening import open_source
-from qcface_train.sources.pairs import PairSet, open_pairs
+from qcface_train.opening import open_trainer
 
 _SOURCE = Path(__file__).resolve().parents[1]
 _SOURCE_FOLDERS = ("train", "sdk", "export", "native", "tests", "examples")
@@ -55,49 +47,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _open_data(recipe: Recipe, folder: Path, cache: Path) -> FaceSet:
-    if recipe.data.drawn:
-        return draw_faces(recipe.data.drawn, 16, recipe.data.seed)
-    streamed = recipe.data.read == "stream"
-    source = open_source(recipe.data.shards, folder, recipe.data.window, mixed=streamed)
-    return open_streamed(source) if streamed else open_cached(source, cache)
-
-
-def _open_pairs(recipe: Recipe, folder: Path) -> dict[str, PairSet]:
-    found = {}
-    for pattern in recipe.data.pairs:
-        matches = sorted(folder.glob(pattern))
-        if not matches:
-            raise DataError(f"nothing in {folder} matches {pattern!r}; check the recipe's data.pairs and --data")
-        found |= {path.stem: open_pairs(path) for path in matches}
-    return found
-
-
 def _open_trainer(arguments: argparse.Namespace, recipe: Recipe, world: World) -> Trainer:
     out = arguments.out.resolve()
     if any(out.is_relative_to(_SOURCE / name) for name in _SOURCE_FOLDERS):
         raise RecipeError(f"--out {arguments.out} lies inside the source tree; runs belong elsewhere, such as ~/runs")
-    if world.rank > 0:
-        world.wait()  # the first process builds the caches
-    faces = _open_data(recipe, arguments.data, arguments.cache)
-    targets: NDArray[np.float32] | None = None
-    online = None
-    names, teachers = recipe.loss.teachers, arguments.data / "teachers"
-    if names and recipe.loss.teacher_sees == "clean":
-        targets = open_ensemble_targets(faces, names, teachers, out, shown=world.is_first)
-    if names and recipe.loss.teacher_sees == "augmented":
-        online = OnlineEnsemble.open(faces, names, teachers, out, world.device)
-    if world.rank == 0:
-        world.wait()
-    split = split_identities(
-        faces.labels,
-        recipe.data.held_out,
-        recipe.data.seed,
-        smallest_class=recipe.data.smallest_class,
-        use_unlabelled=bool(names),
-    )
-    pairs = _open_pairs(recipe, arguments.data)
-    trainer = Trainer(recipe, faces, split, targets, out, world=world, teacher=online, pairs=pairs)
+    trainer = open_trainer(recipe, arguments.data, arguments.cache, out, world)
     if arguments.resume:
         trainer.resume()
     elif arguments.init:

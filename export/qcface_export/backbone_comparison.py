@@ -1,6 +1,7 @@
 """Compare networks by size, multiplications and time on one CPU thread, in float and in 8 bits.
 
-The weights are fresh: time and size do not depend on them. Accuracy is another table's matter.
+The weights are fresh: time and size do not depend on them. What the networks learn with equal training is measured by
+`qcface_export.backbone_training`.
 """
 
 from __future__ import annotations
@@ -125,10 +126,27 @@ def time_network(model: bytes, runtime: str, repeats: int) -> Timing:
     return Timing(1e3 * float(np.median(elapsed)), 1e3 * min(elapsed), 1e3 * cpu / repeats)
 
 
-def markdown_table(rows: Sequence[Comparison]) -> str:
-    """Return the comparison as Markdown; times as fastest / median elapsed / processor, in ms."""
+def markdown_table(rows: Sequence[Comparison], further: Mapping[str, Mapping[str, str]] | None = None) -> str:
+    """Return the comparison as Markdown; times as fastest / median elapsed / processor, in ms.
+
+    Parameters
+    ----------
+    rows : sequence of Comparison
+        A row each.
+    further : mapping of str to mapping of str to str, optional
+        What else was measured: cells by column, by network.
+    """
+    further = further or {}
+    columns = list(dict.fromkeys(column for cells in further.values() for column in cells))
     keys = list(dict.fromkeys(key for row in rows for key in row.timings))
-    head = ["network", "parameters, M", "MACs, M", "INT8 file, MB", *(f"{p} {runtime}, ms" for p, runtime in keys)]
+    head = [
+        "network",
+        "parameters, M",
+        "MACs, M",
+        "INT8 file, MB",
+        *(f"{p} {runtime}, ms" for p, runtime in keys),
+        *columns,
+    ]
     lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
     for row in rows:
         size = "" if row.int8_bytes is None else f"{row.int8_bytes / 1e6:.1f}"
@@ -136,6 +154,7 @@ def markdown_table(rows: Sequence[Comparison]) -> str:
         for key in keys:
             found = row.timings.get(key)
             cells.append(f"{found.fastest:.1f} / {found.median:.1f} / {found.cpu:.1f}" if found else "")
+        cells += [further.get(row.name, {}).get(column, "") for column in columns]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 

@@ -42,6 +42,9 @@ from qcface_train.evaluation.run import Options, measure, tail_rows, threshold_r
 
 Figures = dict[str, Any]
 
+# In the names of kept figures: what is measured changed, so that those of an earlier version are made anew.
+_FIGURES_VERSION = 2
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -282,7 +285,7 @@ class Release:
         """Measure thresholds, quality and gates of one file on one runtime, or take those of an earlier run."""
         digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
         key = f"{digest}-{runtime}-{self.options.ladder_faces}-{self.options.replicates}"
-        kept = self._work / f"figures-{key}.json"
+        kept = self._work / f"figures{_FIGURES_VERSION}-{key}.json"
         if kept.is_file():
             found: Figures = json.loads(kept.read_text(encoding="utf-8"))
             return found

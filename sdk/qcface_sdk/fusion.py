@@ -109,6 +109,11 @@ class Fusion:
                     return
         raise InputError("this fusion does not hold that face; remove what was added, and only once")
 
+    def uses(self, face: Face) -> bool:
+        """Return whether a face that was added is in use; False also for one that was not."""
+        key = None if face.embedding is None else face.embedding.tobytes()
+        return any(sample.key == key for sample in self._used)
+
     @property
     def count(self) -> int:
         """Number of faces in use."""

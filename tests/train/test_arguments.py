@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
 
 yaml = pytest.importorskip("yaml")
 
-from qcface_train.arguments import Recipe, RecipeError  # noqa: E402
+from qcface_train.arguments import LossArguments, Recipe, RecipeError  # noqa: E402
 
 CONFIGS = Path(__file__).resolve().parents[2] / "train/configs"
 # The detector has recipes of its own.
@@ -78,9 +79,18 @@ def test_each_value_of_a_committed_recipe_is_explained(name: str) -> None:
         ("run: {schedule: step, drops: [0.8, 0.5]}", "rising shares"),
         ("run: {schedule: step, drops: [0.5], drop: 2.0}", "run.drop"),
         ("run: {clip: 0}", "lr and clip"),
+        ("run: {lr: .nan}", "recipe.run.lr must be a finite number"),
+        ("loss: {ua: .inf}", "recipe.loss.ua must be a finite number"),
+        ("run: {weight_decay: -0.1}", "weight_decay"),
+        ("run: {momentum: 1.0}", "momentum"),
+        ("data: {seed: -1}", "data.seed"),
+        ("data: {mixed_share: 1.0}", "data.mixed_share must be"),
+        ("data: {mixed_share: 0.2}", "data.mixed_share is for distillation"),
         ("data: {drawn: 5}", "either shards or drawn"),
         ("data: {drawn: 5, shards: []}\nloss: {teacher: edgeface-xs}", "drawn faces have no teacher"),
         ("run: {lr: [", "cannot be read"),
+        ("run: {lr: 0.1, batch: 8, lr: 0.2}", "says lr twice"),
+        ("run: {}\nloss: {}\nrun: {}", "says run twice"),
     ],
 )
 def test_from_yaml_of_a_bad_recipe_raises(tmp_path: Path, text: str, message: str) -> None:
@@ -95,7 +105,20 @@ def test_from_yaml_of_an_absent_file_raises(tmp_path: Path) -> None:
         Recipe.from_yaml(tmp_path / "absent.yaml")
 
 
+def test_from_yaml_of_a_file_that_is_no_text_raises(tmp_path: Path) -> None:
+    (tmp_path / "weights.yaml").write_bytes(b"\xff\xfe\x80\x81")
+    with pytest.raises(RecipeError, match="cannot be read"):
+        Recipe.from_yaml(tmp_path / "weights.yaml")
+
+
 def test_digest_changes_with_any_value(tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
     path.write_text("run: {lr: 0.5}")
     assert Recipe.from_yaml(path).digest() != Recipe().digest()
+    path.write_text("data: {mixed_share: 0.5}\nloss: {teacher: edgeface-xs}")
+    assert Recipe.from_yaml(path).digest() != Recipe(loss=LossArguments(teacher="edgeface-xs")).digest()
+
+
+def test_digest_of_a_recipe_without_later_keys_is_that_of_its_old_text() -> None:
+    assert "mixed_share" not in repr(Recipe())
+    assert Recipe().digest() == hashlib.sha256(repr(Recipe()).encode()).hexdigest()[:16]

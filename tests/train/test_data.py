@@ -59,7 +59,7 @@ def test_rows_of_an_epoch_are_all_training_pictures_once(faces: FaceSet) -> None
     maker = BatchMaker(faces, split, None, 6, 5)
     count = len(split.train_rows)
     assert count == 42
-    first, second = (np.concatenate([maker.rows(step) for step in range(start, start + 7)]) for start in (0, 7))
+    first, second = (np.concatenate([maker.sources(step).rows for step in range(start, start + 7)]) for start in (0, 7))
     assert sorted(first) == sorted(second) == split.train_rows.tolist()
     assert first.tolist() != second.tolist()
 
@@ -75,7 +75,7 @@ def test_ahead_yields_every_step_once_until_the_moving_end(faces: FaceSet) -> No
     seen = []
     for step, batch in ahead(lambda step: maker.make(step, 0.0, 0.0), 2, lambda: end[0]):
         seen.append(step)
-        assert torch.equal(batch.classes, torch.from_numpy(maker.split.train_classes[maker.rows(step)]))
+        assert torch.equal(batch.classes, torch.from_numpy(maker.split.train_classes[maker.sources(step).rows]))
         end[0] = 6
     assert seen == [2, 3, 4, 5]
 
@@ -116,10 +116,10 @@ def test_damaged_pictures_are_reported_once_and_replaced_in_the_same_way(
     broken = FaceSet(Damaged(faces.images, {3, 4, 47}), faces.labels, 0, None)
     maker = BatchMaker(broken, split, None, 12, 5)
     for step in range(8):  # two epochs
-        pictures, rows = maker.read(step)
-        assert np.array_equal(pictures, faces.images[rows])
+        pictures, sources = maker.read(step)
+        assert np.array_equal(pictures, faces.images[sources.rows])
         again = BatchMaker(broken, split, None, 12, 5).read(step)
-        assert np.array_equal(again[1], rows)
+        assert np.array_equal(again[1].rows, sources.rows)
     assert maker.skipped == 3
     assert "picture 47 is damaged" in caplog.text
     nothing = FaceSet(Damaged(faces.images, set(range(48))), faces.labels, 0, None)

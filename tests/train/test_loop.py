@@ -17,6 +17,7 @@ pytest.importorskip("tqdm")
 
 from qcface_train.arguments import Recipe  # noqa: E402
 from qcface_train.augmentation import DAMAGES  # noqa: E402
+from qcface_train.distributed import World  # noqa: E402
 from qcface_train.loop import DivergedError  # noqa: E402
 from qcface_train.schedule import Plan  # noqa: E402
 from tiny_runs import (  # noqa: E402
@@ -66,6 +67,33 @@ def test_train_step_with_a_loss_that_is_not_finite_raises_and_keeps_the_weights(
     with pytest.raises(DivergedError, match="not finite at step 0.*lower run.lr"):
         trainer.train_step(bad)
     assert torch.equal(trainer.model.project.weight, before)
+
+
+def test_train_step_takes_any_seed_of_thirty_two_bits(tmp_path: Path) -> None:
+    """A seed made by multiplication is too long for PyTorch from about a million on; dates are usual seeds."""
+    trainer = make_trainer(tiny_recipe(data={"seed": 20261128}), tmp_path)
+    assert np.isfinite(trainer.train_step(trainer.make_batch(0))["loss"])
+
+
+class ForgetfulWorld(World):
+    """Two processes of which this one is well; the maximum loses a NaN, as that of a comparison does."""
+
+    def sum(self, values: torch.Tensor) -> torch.Tensor:
+        return values + torch.ones_like(values)
+
+    def max(self, values: torch.Tensor) -> torch.Tensor:
+        return torch.where(values > 0.5, values, 0.5)
+
+
+def test_gradient_of_class_weights_that_is_not_a_number_in_one_process_is_news_to_all(
+    recipe: Recipe, tmp_path: Path
+) -> None:
+    trainer = make_trainer(recipe, tmp_path)
+    trainer.world = ForgetfulWorld(0, 2)
+    agreed = trainer._agree({"loss": torch.tensor(1.0), "head_gradient": torch.tensor(float("nan"))})
+    assert not np.isfinite(agreed["head_gradient"])
+    with pytest.raises(DivergedError):
+        trainer._check(agreed | {"gradient": 1.0})
 
 
 def test_control_file_moves_the_end_of_a_running_training(recipe: Recipe, tmp_path: Path) -> None:

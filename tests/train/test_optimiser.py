@@ -14,6 +14,7 @@ from qcface_train.heads import CosineHead  # noqa: E402
 from qcface_train.optimiser import (  # noqa: E402
     HEAD_GROUP,
     gather_head_state,
+    gradient_norm,
     make_optimiser,
     move_average,
     set_rates,
@@ -58,3 +59,10 @@ def test_gather_head_state_passes_only_class_rows_on() -> None:
     assert part["state"][index]["step"] == state["state"][index]["step"]
     assert part["state"][0]["exp_avg"].shape == (2, 3) == state["state"][0]["exp_avg"].shape
     assert state["state"][index]["exp_avg"].shape == (4, 3)
+
+
+def test_gradient_norm_lies_on_the_device_with_and_without_gradients() -> None:
+    weight, unused = nn.Parameter(torch.ones(2)), nn.Parameter(torch.ones(2))
+    weight.grad = torch.tensor([3.0, 4.0])
+    assert float(gradient_norm([weight, unused], torch.device("cpu"))) == 5.0
+    assert gradient_norm([unused], torch.device("meta")).device.type == "meta"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qcface_train.order import EpochOrder
+from qcface_train.order import EpochOrder, mixed_seed
 
 ROWS = np.arange(100, 130)
 GROUPS = np.repeat(np.arange(6), 5)
@@ -32,3 +32,11 @@ def test_take_with_a_window_stays_within_so_many_files() -> None:
 def test_order_with_groups_of_another_length_raises() -> None:
     with pytest.raises(ValueError, match="a group for each"):
         EpochOrder(ROWS, GROUPS[:3], 0, 1)
+
+
+@given(st.lists(st.integers(0, 2**40), min_size=1, max_size=4))
+def test_mixed_seed_fits_a_generator_and_depends_on_every_number(numbers: list[int]) -> None:
+    seed = mixed_seed(*numbers)
+    assert 0 <= seed < 2**64
+    assert seed == mixed_seed(*numbers)
+    assert all(seed != mixed_seed(*numbers[:i], numbers[i] + 1, *numbers[i + 1 :]) for i in range(len(numbers)))

@@ -103,6 +103,17 @@ def test_norm_loss_of_a_vanishing_embedding_has_a_finite_gradient() -> None:
     assert torch.isfinite(z.grad).all()
 
 
+def test_norm_loss_with_a_tiny_lower_limit_still_reaches_it() -> None:
+    """The guard of vanishing embeddings must lie below the optimum of the least recognizable face."""
+    target = NormTarget(la=0.04, ua=4.0)
+    at = torch.tensor([0.04, 0.05], requires_grad=True)
+    loss = norm_loss(at, torch.zeros(2), target)
+    loss.sum().backward()
+    assert float(loss.detach()[0]) == pytest.approx(0.0, abs=1e-6)
+    assert at.grad is not None
+    assert at.grad[1] > 0
+
+
 def test_norm_loss_sends_no_gradient_into_p() -> None:
     p = torch.tensor([0.3], requires_grad=True)
     z = torch.tensor([20.0], requires_grad=True)

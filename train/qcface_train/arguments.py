@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import math
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,8 +21,11 @@ BACKBONES = ("edge", "iresnet18", "iresnet34", "iresnet50", "iresnet100", "mobil
 HEADS = ("softmax", "cosface", "arc", "magface", "adaface", "curricular", "mv")
 """Margins of `qcface_train.heads`."""
 
-NORM_TERMS = ("qcface", "magface", "none")
+NORM_TERMS = ("qcface", "constant", "magface", "none")
 """Losses on the length, of `qcface_train.norm_terms`."""
+
+LATE_NORM_TERMS = ("qcface", "constant")
+"""Those that belong to the norm phase."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +79,7 @@ class LossArguments:
     head: str = "arc"
     """One of `HEADS`. QCFace is arc, curricular or mv with the norm term qcface."""
     norm: str = "qcface"
-    """Loss on the length, one of `NORM_TERMS`."""
+    """Loss on the length, one of `NORM_TERMS`; constant is qcface with one length for all, to compare with."""
     margin: float = 0.5
     """Margin on the own class: radians, for cosface a cosine; magface has `magface_margins` instead."""
     easy_margin: bool = False
@@ -164,9 +168,11 @@ class Recipe:
         """Reject contradictions between parts."""
         if self.loss.teacher and self.loss.teacher_sees == "clean" and self.data.read == "stream":
             raise RecipeError("recipe: stored targets need data.read: cache; or set loss.teacher_sees: augmented")
+        if self.data.mixed_share and not self.loss.teacher:
+            raise RecipeError("recipe: data.mixed_share is for distillation; name a teacher in loss.teacher")
         if self.data.drawn and self.loss.teacher:
             raise RecipeError("recipe: drawn faces have no teacher; leave loss.teacher empty")
-        if self.loss.norm != "qcface" and self.run.norm_phase > 0:
+        if self.loss.norm not in LATE_NORM_TERMS and self.run.norm_phase > 0:
             raise RecipeError(
                 f"recipe: loss.norm {self.loss.norm} has no norm phase; set run.norm_phase to 0, "
                 f"got {self.run.norm_phase}"
@@ -179,20 +185,47 @@ class Recipe:
         Raises
         ------
         RecipeError
-            If the file cannot be read or is not YAML, a key is unknown, or a value is of the wrong type or contradicts
-            another.
+            If the file cannot be read or is not YAML, a key is unknown or there twice, or a value is of the wrong type
+            or contradicts another.
         """
         import yaml
 
         try:
-            content = yaml.safe_load(path.read_text())
-        except (OSError, yaml.YAMLError) as error:
+            text = path.read_text()
+            content, repeated = yaml.safe_load(text), _repeated_key(yaml.compose(text, yaml.SafeLoader))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise RecipeError(f"recipe {path} cannot be read: {error}") from error
+        if repeated:
+            raise RecipeError(f"recipe {path} says {repeated} twice; YAML would take the last one without a word")
         return _build(cls, content or {}, "recipe")
 
     def digest(self) -> str:
-        """Return a hash of all values, for the model card and for checkpoints."""
-        return hashlib.sha256(repr(self).encode()).hexdigest()[:16]
+        """Return a hash of all values, for the model card and for checkpoints.
+
+        A key that came after recipes were published is left out of `repr` and counts only where it is set, so that
+        those recipes keep their hash.
+        """
+        later = [
+            f"{key.name}={getattr(part, key.name)!r}"
+            for part in (self.model, self.data, self.loss, self.run)
+            for key in dataclasses.fields(part)
+            if not key.repr and getattr(part, key.name) != key.default
+        ]
+        return hashlib.sha256("".join([repr(self), *later]).encode()).hexdigest()[:16]
+
+
+def _repeated_key(node: Any) -> str:
+    """Return a key that a YAML mapping holds twice, at any depth; empty if there is none."""
+    if not isinstance(getattr(node, "value", None), list):
+        return ""
+    children = node.value
+    if children and isinstance(children[0], tuple):
+        names = [str(key.value) for key, _ in children]
+        twice = [name for name in names if names.count(name) > 1]
+        if twice:
+            return twice[0]
+        children = [value for _, value in children]
+    return next(filter(None, map(_repeated_key, children)), "")
 
 
 _T = TypeVar("_T")
@@ -217,8 +250,10 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
             raise RecipeError(f"{where} must be a list, got {value!r}")
         return tuple(_convert(typing.get_args(kind)[0], item, where) for item in value)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        value = float(value)
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         hint = "; write 3.0e-3, not 3e-3" if kind is float and isinstance(value, str) else ""
         raise RecipeError(f"{where} must be {kind.__name__}, got {value!r}{hint}")
+    if kind is float and not math.isfinite(value):
+        raise RecipeError(f"{where} must be a finite number, got {value}")
     return value

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from qcface_train.augmentation import augment
 from qcface_train.faces import UNLABELLED, DataError, FaceSet, RecordError
+from qcface_train.mixing import Sources, blend_pictures, blend_targets, draw_sources
 from qcface_train.order import EpochOrder
 
 NO_CLASS = -1
@@ -123,6 +124,8 @@ class BatchMaker:
         Files that an epoch's order stays within at a time (see `EpochOrder`); 0 for any.
     part : slice, optional
         Which places of each batch to make; all by default.
+    mixed_share : float
+        Share of pictures that are blended with another one (see `qcface_train.mixing`).
     """
 
     def __init__(
@@ -135,10 +138,11 @@ class BatchMaker:
         *,
         window: int = 0,
         part: slice | None = None,
+        mixed_share: float = 0.0,
     ) -> None:
         if len(split.train_rows) < size:
             raise DataError(f"batch size {size} exceeds the {len(split.train_rows)} training pictures; lower it")
-        self.faces, self.split, self.size, self.seed = faces, split, size, seed
+        self.faces, self.split, self.size, self.seed, self.mixed_share = faces, split, size, seed, mixed_share
         self.part = range(size)[part or slice(None)]
         self.targets = targets if targets is not None else np.zeros((len(faces), 0), np.float32)
         groups = faces.groups if len(faces.groups) else np.zeros(len(faces), np.int64)
@@ -150,29 +154,46 @@ class BatchMaker:
         """Damaged pictures met so far; another picture took the place of each."""
         return len(self._damaged)
 
-    def rows(self, step: int) -> NDArray[np.int64]:
-        """Return the face set rows of this part of batch `step`: a new order of all training pictures in each epoch."""
-        return self._order.take(step * self.size + self.part.start, len(self.part))
+    def sources(self, step: int) -> Sources:
+        """Return where this part of batch `step` comes from: a new order of all training pictures in each epoch."""
+        batch = self._order.take(step * self.size, self.size)
+        return draw_sources(batch, self.part, self.seed, step, self.mixed_share)
 
-    def read(self, step: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-        """Return this part's pictures of batch `step`, (P, 112, 112, 3) RGB, and the rows they are of."""
-        rows = self.rows(step)
-        pictures = np.empty((len(rows), *self.faces.images.shape[1:]), np.uint8)
-        for place, row in enumerate(rows.tolist()):
-            pictures[place], rows[place] = self._picture(row)
-        return pictures, rows
+    def read(self, step: int) -> tuple[NDArray[np.uint8], Sources]:
+        """Return this part's pictures of batch `step`, (P, 112, 112, 3) RGB, blended, and where they come from."""
+        sources = self.sources(step)
+        pictures, rows = self._pictures(sources.rows)
+        mixed, partners = sources.mixed, sources.partners
+        if len(mixed):
+            others, partners[mixed] = self._pictures(partners[mixed])
+            own, other, shares = (torch.from_numpy(x) for x in (pictures[mixed], others, sources.shares[mixed]))
+            pictures[mixed] = blend_pictures(own, other, shares).numpy()
+        return pictures, Sources(rows, partners, sources.shares)
 
     def make(self, step: int, damage_share: float, worst: float) -> Batch:
         """Return this part of batch `step` with the given strength of augmentation (see `augment`)."""
-        pictures, rows = self.read(step)
+        pictures, sources = self.read(step)
         for index, place in enumerate(self.part):
             rng = np.random.default_rng([self.seed, 3, step, place])
             pictures[index] = augment(pictures[index], rng, damage_share, worst)
-        return Batch(to_network_input(pictures), *self.answers(rows))
+        return Batch(to_network_input(pictures), *self.answers(sources))
 
-    def answers(self, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        """Return classes and targets of some rows."""
-        return torch.from_numpy(self.split.train_classes[rows]), torch.from_numpy(self.targets[rows])
+    def answers(self, sources: Sources) -> tuple[Tensor, Tensor]:
+        """Return classes and targets; a blend has no class, and the direction between both targets."""
+        classes, targets = (torch.from_numpy(x[sources.rows]) for x in (self.split.train_classes, self.targets))
+        mixed = sources.mixed
+        if len(mixed):
+            classes[mixed] = NO_CLASS
+            others = torch.from_numpy(self.targets[sources.partners[mixed]])
+            targets[mixed] = blend_targets(targets[mixed], others, torch.from_numpy(sources.shares[mixed]))
+        return classes, targets
+
+    def _pictures(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """Return pictures, and the rows they are of: others in the place of damaged ones."""
+        pictures, found = np.empty((len(rows), *self.faces.images.shape[1:]), np.uint8), rows.copy()
+        for place, row in enumerate(rows.tolist()):
+            pictures[place], found[place] = self._picture(row)
+        return pictures, found
 
     def _picture(self, row: int) -> tuple[NDArray[np.uint8], int]:
         """Return a picture and its row; in the place of a damaged one the next training picture that is whole."""

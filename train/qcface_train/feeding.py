@@ -11,6 +11,7 @@ from torch import Tensor
 
 from qcface_train.batched_augmentation import BatchAugmentation
 from qcface_train.data import Batch, BatchMaker
+from qcface_train.mixing import Sources, blend_pictures
 from qcface_train.run_arguments import DataArguments
 
 
@@ -28,7 +29,7 @@ class Prepared:
     step: int
     """Number of the step."""
     images: Tensor
-    """Changed network inputs (B, 3, 112, 112), or untouched pixels (B, 112, 112, 3), or rows (B,) of resident ones."""
+    """Changed network inputs (B, 3, 112, 112), or untouched pixels (B, 112, 112, 3); empty if pixels are resident."""
     classes: Tensor
     """(B,)."""
     targets: Tensor
@@ -37,6 +38,8 @@ class Prepared:
     """As `augment` takes it."""
     worst: float
     """Likewise."""
+    resident: Sources | None = None
+    """Which of the resident pixels to take."""
 
 
 class Feeder:
@@ -79,12 +82,12 @@ class Feeder:
             batch = self.batches.make(step, damage_share, worst)
             return Prepared(step, batch.images, batch.classes, batch.targets, damage_share, worst)
         if self._pixels is not None:
-            rows = self.batches.rows(step)
-            images = torch.from_numpy(rows)
-        else:
-            pictures, rows = self.batches.read(step)
-            images = torch.from_numpy(pictures)
-        return Prepared(step, self._pinned(images), *self.batches.answers(rows), damage_share, worst)
+            sources = self.batches.sources(step)
+            nothing = torch.empty(0)
+            return Prepared(step, nothing, *self.batches.answers(sources), damage_share, worst, sources)
+        pictures, sources = self.batches.read(step)
+        images = self._pinned(torch.from_numpy(pictures))
+        return Prepared(step, images, *self.batches.answers(sources), damage_share, worst)
 
     def finish(self, prepared: Prepared) -> Batch:
         """Bring a batch to the device and finish it there."""
@@ -92,8 +95,8 @@ class Feeder:
             part.to(self.device, non_blocking=True) for part in (prepared.images, prepared.classes, prepared.targets)
         )
         if self.data.augmentation == "batch":
-            if self._pixels is not None:
-                images = self._pixels[images]
+            if prepared.resident is not None:
+                images = self._resident(prepared.resident)
             images = self._augmentation(images, prepared.step, prepared.damage_share, prepared.worst)
         if self.teacher is not None:
             targets = self.teacher.embed(images)
@@ -102,6 +105,15 @@ class Feeder:
     def make(self, step: int) -> Batch:
         """Return a finished batch."""
         return self.finish(self.prepare(step))
+
+    def _resident(self, sources: Sources) -> Tensor:
+        assert self._pixels is not None
+        images = self._pixels[torch.from_numpy(sources.rows).to(self.device)]
+        mixed = torch.from_numpy(sources.mixed).to(self.device)
+        if len(mixed):
+            others = self._pixels[torch.from_numpy(sources.partners[sources.mixed]).to(self.device)]
+            images[mixed] = blend_pictures(images[mixed], others, torch.from_numpy(sources.shares[sources.mixed]))
+        return images
 
     def _pinned(self, images: Tensor) -> Tensor:
         return images.pin_memory() if self.device.type == "cuda" else images

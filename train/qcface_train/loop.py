@@ -32,7 +32,8 @@ from qcface_train.interrupts import Interrupts
 from qcface_train.journal import Journal
 from qcface_train.norm_terms import build_norm_term
 from qcface_train.objective import Objective, Verdict, mean_figures
-from qcface_train.optimiser import make_optimiser, move_average, set_rates
+from qcface_train.optimiser import gradient_norm, make_optimiser, move_average, set_rates
+from qcface_train.order import mixed_seed
 from qcface_train.precision import Precision
 from qcface_train.run_report import write_run_report
 from qcface_train.run_state import begin_with, load_run, save_run
@@ -99,7 +100,14 @@ class Trainer:
             self.network = torch.compile(self.parallel, backend=recipe.run.compile)  # type: ignore[assignment]
         part = self.world.even_part(recipe.run.batch)
         batches = BatchMaker(
-            faces, split, targets, recipe.run.batch, recipe.data.seed, window=recipe.data.window, part=part
+            faces,
+            split,
+            targets,
+            recipe.run.batch,
+            recipe.data.seed,
+            window=recipe.data.window,
+            part=part,
+            mixed_share=recipe.data.mixed_share,
         )
         self.feeder = Feeder(batches, recipe.data, self.is_norm_step, self.world.device, teacher)
         self.optimiser = make_optimiser(recipe.run, self.model, self.model.final_bn, classifier.head)
@@ -114,9 +122,8 @@ class Trainer:
         size, count = self.model.final_bn.num_features, self.split.class_count
         classes = self.split.train_classes[self.split.train_rows]
         margin = build_margin(self.recipe.loss)
-        classifier = Classifier(
-            count, size, margin, self.recipe.loss.p_scale, self.world, all_known=bool((classes >= 0).all())
-        )
+        all_known = bool((classes >= 0).all()) and not self.recipe.data.mixed_share
+        classifier = Classifier(count, size, margin, self.recipe.loss.p_scale, self.world, all_known=all_known)
         if targets is not None:
             classifier.start_from(class_centres(targets, self.split.train_classes, count))
         return classifier
@@ -151,13 +158,13 @@ class Trainer:
             # never seen, and is enormous in evaluation mode. With running ones the loss sees what inference will see.
             self.model.final_bn.eval()
         # Dropout draws anew from the step's number, so that no state of a generator has to be kept.
-        torch.manual_seed((self.recipe.data.seed * 2**32 + self.step) * 4096 + self.world.rank)
+        torch.manual_seed(mixed_seed(self.recipe.data.seed, self.step, self.world.rank))
         self.optimiser.zero_grad(set_to_none=True)
         verdicts = self._backward(batch)
         parameters = [parameter for group in self.optimiser.param_groups for parameter in group["params"]]
         self.precision.unscale(parameters)
         gradient = nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.run.clip)
-        head_gradient = nn.utils.get_total_norm([p.grad for p in self.classifier.parameters() if p.grad is not None])
+        head_gradient = gradient_norm(self.classifier.parameters(), self.world.device)
         figures = self._agree(mean_figures(verdicts) | {"gradient": gradient, "head_gradient": head_gradient})
         self._check(figures)
         rate = learning_rate(self.recipe.run, self.plan.steps, self.step)
@@ -198,7 +205,9 @@ class Trainer:
         names = sorted(figures)
         values = torch.stack([figures[name].detach().double() for name in names])
         means = self.world.sum(values) / self.world.size
-        extremes = self.world.max(torch.where(values.new_tensor([n == "norm_min" for n in names]) > 0, -values, values))
+        # A maximum over processes may lose a NaN, and with it the news that one process must not take the step.
+        known = torch.nan_to_num(values, nan=math.inf, posinf=math.inf, neginf=-math.inf)
+        extremes = self.world.max(torch.where(known.new_tensor([n == "norm_min" for n in names]) > 0, -known, known))
         agreed = dict(zip(names, torch.stack([means, extremes], 1).tolist(), strict=True))
         largest = {"norm_max": 1, "head_gradient": 1, "norm_min": -1}
         return {name: largest[name] * extreme if name in largest else mean for name, (mean, extreme) in agreed.items()}

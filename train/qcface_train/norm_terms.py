@@ -1,4 +1,4 @@
-"""The loss terms on the length of an embedding that a recipe can choose: QCFace's, MagFace's or none."""
+"""The loss terms on the length of an embedding that a recipe can choose: QCFace's, a constant, MagFace's or none."""
 
 from __future__ import annotations
 
@@ -40,6 +40,20 @@ class QCFaceNorm:
 
 
 @dataclass(frozen=True, slots=True)
+class ConstantNorm:
+    """QCFace's loss without its guidance: all lengths are drawn half-way. The control of an ablation."""
+
+    target: NormTarget
+    """The optimum's constants."""
+    late: bool = True
+    """As QCFace's own."""
+
+    def __call__(self, norms: Tensor, p: Tensor) -> Tensor:
+        """Return ``B (z - z*)^2 / z`` with z* half-way, whatever p is; (N,)."""
+        return norm_loss(norms, torch.full_like(p, self.target.anchor_p), self.target)
+
+
+@dataclass(frozen=True, slots=True)
 class MagFaceNorm:
     """MagFace: every length is drawn upwards, against its own growing margin (Meng et al., CVPR 2021, eq. 8)."""
 
@@ -61,6 +75,8 @@ def build_norm_term(loss: LossArguments) -> NormTerm | None:
     """Return the term that a recipe names; None for none."""
     if loss.norm == "qcface":
         return QCFaceNorm(NormTarget(loss.la, loss.ua, loss.anchor_p))
+    if loss.norm == "constant":
+        return ConstantNorm(NormTarget(loss.la, loss.ua, loss.anchor_p))
     if loss.norm == "magface":
         return MagFaceNorm(loss.la, loss.ua)
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -38,6 +39,13 @@ def set_rates(optimiser: torch.optim.Optimizer, rate: float, gain_factor: float)
     for group in others:
         group["lr"] = rate
     gain["lr"] = rate * gain_factor
+
+
+def gradient_norm(parameters: Iterable[nn.Parameter], device: torch.device) -> Tensor:
+    """Return the length of all gradients together, on `device`; 0 where no parameter has one."""
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    # Without gradients PyTorch's own sum lies on the CPU, wherever the others are.
+    return nn.utils.get_total_norm(gradients) if gradients else torch.zeros((), device=device)
 
 
 @torch.no_grad()

@@ -1,4 +1,4 @@
-"""The order of an epoch's pictures: a function of seed and epoch, so nothing of it is ever saved."""
+"""The order of an epoch's pictures, and seeds: functions of seed, epoch and step, so nothing of it is ever saved."""
 
 from __future__ import annotations
 
@@ -6,6 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 Rows = NDArray[np.int64]
+
+
+def mixed_seed(*numbers: int) -> int:
+    """Return 64 well-mixed bits of numbers from 0, for a generator that takes one seed; equal ones give equal bits."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0])
 
 
 class EpochOrder:

@@ -113,5 +113,5 @@ def norm_loss(z: Tensor, p: Tensor, target: NormTarget) -> Tensor:
         p = p.detach().float()
         _, b = coefficients(p, target)
         # The gradient goes as 1 / z^2: a vanishing embedding must not blow up the step.
-        z = z.float().clamp_min(_SMALLEST_NORM)
+        z = z.float().clamp_min(min(_SMALLEST_NORM, target.la / 2))
         return b * (z - optimal_norm(p, target)) ** 2 / z

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 _CHOICES = {
     "optimiser": ("adamw", "sgd"),
@@ -44,6 +44,8 @@ class DataArguments:
     """Share of damaged pictures in the identity phase and in the norm phase."""
     worst_damage: tuple[float, float] = (0.7, 1.0)
     """Largest strength of a damage, 0 to 1, in the identity phase and in the norm phase."""
+    mixed_share: float = field(default=0.0, repr=False)
+    """Share of pictures that are blended with another one; a blend has no identity and serves distillation only."""
 
     def __post_init__(self) -> None:
         """Reject shares outside 0 to 1."""
@@ -51,7 +53,9 @@ class DataArguments:
             values = getattr(self, name)
             if len(values) != 2 or not all(0 <= value <= 1 for value in values):
                 raise RecipeError(f"data.{name}: expected two numbers from 0 to 1, got {values}")
-        for name, least in (("held_out", 0), ("drawn", 0), ("window", 0), ("smallest_class", 1)):
+        if not 0 <= self.mixed_share < 1:
+            raise RecipeError(f"data.mixed_share must be at least 0 and below 1, got {self.mixed_share}")
+        for name, least in (("held_out", 0), ("seed", 0), ("drawn", 0), ("window", 0), ("smallest_class", 1)):
             if getattr(self, name) < least:
                 raise RecipeError(f"data.{name} must be at least {least}, got {getattr(self, name)}")
         if self.read not in ("cache", "stream"):
@@ -140,6 +144,10 @@ class RunArguments:
             raise RecipeError(f"run: a batch of {self.batch} cannot be computed in {self.accumulate} equal parts")
         if self.lr <= 0 or self.clip <= 0:
             raise RecipeError("run: lr and clip must be above 0")
+        if min(self.weight_decay, self.head_decay, self.warmup, self.checkpoint_minutes, self.evaluate_minutes) < 0:
+            raise RecipeError("run: weight_decay, head_decay, warmup and minutes must be at least 0")
+        if not 0 <= self.momentum < 1 or not 0 <= self.last_lr <= 1 or self.gain_lr <= 0:
+            raise RecipeError("run: expected momentum from 0 to below 1, last_lr from 0 to 1, and gain_lr above 0")
         if self.epochs < 0 or (self.epochs and self.steps != RunArguments.__dataclass_fields__["steps"].default):
             raise RecipeError("run: give either epochs or steps, not both")
         self._check_schedule()

@@ -1,4 +1,8 @@
-"""Quality gates as promises that were measured: "FNMR at FMR f is at most x when quality >= q"."""
+"""Quality gates as promises that were measured: "FNMR at FMR f is at most x when quality >= q".
+
+A promise is made to somebody who will count failures among other people, so it is a prediction bound: it allows for the
+chance in the people it was measured on and for that in as many others. A confidence bound allows for the first alone.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +14,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from qcface_sdk.checks import check_fraction, check_positive_int
 from qcface_sdk.errors import InputError, OptionError, ShapeError
-from qcface_sdk.evaluation.bootstrap import REPLICATES, resample
+from qcface_sdk.evaluation.bootstrap import REPLICATES, resample_twice
 from qcface_sdk.evaluation.verification import check_scores
 
-CONFIDENCE = 0.95
-"""One-sided: in this share of the resamples the rate stays below the promise."""
+CONFIDENCE = 0.99
+"""One-sided: the share of samples of other people, as many of them, in which a promise is to hold."""
 
 MIN_COMPARISONS = 30
 """Genuine comparisons that must pass a gate before anything is promised of it."""
@@ -62,7 +66,7 @@ class GateFit:
     minimum: float
     """Smallest quality that passes."""
     promise: float
-    """Upper end of a one-sided 95 % bootstrap interval by identity of `fnmr`: what the gate states."""
+    """What the gate states: at most this rate in 99 % of the samples of as many other people (`measure_gate`)."""
     fnmr: float
     """Measured false non-match rate of what passes."""
     comparisons: int
@@ -102,7 +106,17 @@ def measure_gate(
 
     Notes
     -----
-    Where no comparison fails, the promise is 3/n (rule of three), which a bootstrap cannot see.
+    Let F be the rate measured on these S people, p that of all people, and F* that of S others. F and F* are
+    independent with one mean and one variance v, so F* - F has the variance 2 v: a bound on F* lies about sqrt(2) times
+    as far above F as one on p. The bootstrap by identity shows it without assuming a shape. A first resample of the
+    people stands for what all people could be, given these; a resample of that resample is then a sample of others, and
+    the promise is the 99 % quantile of its rates. For small v that is F + 2.33 sqrt(2 v); for rates near 0 it keeps the
+    skew, which adding and taking the root would lose.
+
+    People who were not met cannot be drawn, and where nobody failed no resample fails. Therefore one more person is
+    added, with the average number of comparisons, who fails all of them. If none of n people with one comparison each
+    failed, this promises about 6 / n, which is also the exact bound for n others: of K failures in both samples all
+    lie in the second with probability 2^-K, below 1 % from K = 7 on.
     """
     check_positive_int("replicates", replicates)
     probe_minimum = minimum if other_minimum is None else other_minimum
@@ -117,13 +131,20 @@ def measure_gate(
     people = int(comparisons.person.max()) + 1
     passing = np.bincount(comparisons.person[passed], minlength=people)
     failing = np.bincount(comparisons.person[failed], minlength=people)
+    promise = float(np.quantile(_rates_of_others(passing, failing, replicates, seed), CONFIDENCE))
+    return GateFit(minimum, promise, float(failed.sum()) / count, count, count / len(passed))
+
+
+def _rates_of_others(passing: NDArray[np.int64], failing: NDArray[np.int64], replicates: int, seed: int) -> list[float]:
+    """Return the rates that as many other people could show; see the notes of `measure_gate`."""
+    extra = float(passing[passing > 0].mean())
+    all_passing, all_failing = np.append(passing, extra), np.append(failing, extra)
     rates = []
-    for drawn in resample(people, replicates, seed):
-        total = int(drawn @ passing)
+    for drawn in resample_twice(len(all_passing), replicates, seed):
+        total = float(drawn @ all_passing)
         if total:
-            rates.append(float(drawn @ failing) / total)
-    promise = max(float(np.quantile(rates, CONFIDENCE)), 3.0 / count)
-    return GateFit(minimum, min(promise, 1.0), float(failed.sum()) / count, count, count / len(passed))
+            rates.append(float(drawn @ all_failing) / total)
+    return rates
 
 
 def find_gate(

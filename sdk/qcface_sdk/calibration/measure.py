@@ -162,7 +162,7 @@ def describe_gate(fit: GateFit, fmr: float, what: str, data: str) -> QualityGate
     """Return a measured gate as manifests and calibration files hold it."""
     origin = (
         f"measured FNMR {fit.fnmr:.4f} of the {fit.comparisons} comparisons ({100 * fit.share:.1f} %) {what}; the "
-        f"promise is the upper end of a one-sided 95 % bootstrap interval by identity; {data}"
+        f"promise is to hold in 99 % of the samples of as many other people (bootstrap by identity, twice); {data}"
     )
     return QualityGate(fit.minimum, fit.promise, fmr, origin)
 

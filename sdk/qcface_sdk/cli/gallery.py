@@ -8,11 +8,19 @@ key, and --json.
 from __future__ import annotations
 
 from qcface_sdk.cli.command import Command, command_of_actions
-from qcface_sdk.cli.gallery_actions import keeping, looking, measuring, transfers
+from qcface_sdk.cli.gallery_actions import enrolling, keeping, looking, measuring, transfers
 
-ACTIONS: tuple[Command, ...] = (*looking.ACTIONS, *keeping.ACTIONS, *transfers.ACTIONS, *measuring.ACTIONS)
+ACTIONS: tuple[Command, ...] = (
+    *enrolling.ACTIONS,
+    *looking.ACTIONS,
+    *keeping.ACTIONS,
+    *transfers.ACTIONS,
+    *measuring.ACTIONS,
+)
 
 _EXAMPLES = """\
+  qcface gallery enroll-folder staff.db badges/ --report badges.html
+  qcface gallery review staff.db --report staff.html
   qcface gallery list staff.db
   qcface gallery show staff.db ann-lee
   qcface gallery remove staff.db ann-lee --receipt ann-lee.json

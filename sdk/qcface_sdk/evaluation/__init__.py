@@ -8,6 +8,7 @@ from qcface_sdk.evaluation.bootstrap import (
     compare_fnmr,
     percentile_interval,
     resample,
+    resample_twice,
 )
 from qcface_sdk.evaluation.correlation import LadderCorrelation, kendall, ladder_correlation, rank, spearman
 from qcface_sdk.evaluation.identification import Search, best_scores, miss_rate, search_probes
@@ -92,6 +93,7 @@ __all__ = [
     "pool_templates",
     "rank",
     "resample",
+    "resample_twice",
     "score_all_pairs",
     "score_pairs",
     "search_probes",

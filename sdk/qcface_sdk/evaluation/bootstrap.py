@@ -69,6 +69,20 @@ def resample(subjects: int, replicates: int, seed: int) -> Iterator[NDArray[np.i
         yield np.bincount(rng.integers(0, subjects, size=subjects), minlength=subjects)
 
 
+def resample_twice(subjects: int, replicates: int, seed: int) -> Iterator[NDArray[np.int64]]:
+    """Yield how often each of `subjects` people was drawn from a draw of them, `replicates` times.
+
+    Notes
+    -----
+    The first draw stands for a population that these people could come from, the second for as many others from it. So
+    a figure varies over these draws as it would between two samples of people: twice the variance of `resample`.
+    """
+    rng = np.random.default_rng(seed)
+    for _ in range(replicates):
+        first = np.bincount(rng.integers(0, subjects, size=subjects), minlength=subjects)
+        yield rng.multinomial(subjects, first / subjects)
+
+
 def bootstrap_rates(
     scores: PairScores, fmrs: Sequence[float], *, replicates: int = REPLICATES, seed: int = 0
 ) -> BootstrapRates:

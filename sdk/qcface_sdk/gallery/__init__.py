@@ -12,6 +12,8 @@ from qcface_sdk.gallery.milvus import MilvusGallery
 from qcface_sdk.gallery.moving import Imported
 from qcface_sdk.gallery.records import AuditEntry, Enrolment, Removal, Statistics, SubjectReport
 from qcface_sdk.gallery.restoring import Restored, restore
+from qcface_sdk.gallery.review import Review
+from qcface_sdk.gallery.reviewing import review
 from qcface_sdk.gallery.sync import Synced, sync
 
 __all__ = [
@@ -25,11 +27,13 @@ __all__ = [
     "Reenrolled",
     "Removal",
     "Restored",
+    "Review",
     "Statistics",
     "SubjectReport",
     "Synced",
     "migrate",
     "reenroll",
     "restore",
+    "review",
     "sync",
 ]

@@ -333,6 +333,16 @@ class EmbeddedGallery(Upkeep, Gallery):
         self._keyring.refresh()
         return self._keyring
 
+    def _after(self, template_id: int, most: int) -> list[rows.Held]:
+        """Return the next templates in the order of their numbers."""
+
+        def read() -> list[rows.Held]:
+            with self._database.reading() as connection:
+                head = store.read_head(connection, self.path)
+                return rows.templates_after(connection, self.path, head, self._keys(), template_id, most)
+
+        return self._undisturbed(read)
+
     def _held(self, name: str) -> list[rows.Held]:
         def read() -> list[rows.Held]:
             with self._database.reading() as connection:

@@ -20,6 +20,7 @@ from qcface_sdk.gallery.judgement import (
     Admission,
     EnrolmentIssue,
     Judge,
+    Limit,
     check_gate,
     identification,
     limit_of,
@@ -345,16 +346,17 @@ class Gallery(ABC):
     def _double_of(self, name: str, template: Template) -> str | None:
         """Return another subject that is likely the same person."""
         self._check_probe(template, self.contract)
-        limit = self._duplicate_threshold()
+        limit = self._duplicate_limit()
         if limit is None:
             return None
         others = (candidate for candidate in self._nearest([template.vector], 2)[0] if candidate.subject != name)
-        return next((other.subject for other in others if other.similarity >= limit), None)
+        return next((other.subject for other in others if other.similarity >= limit.threshold), None)
 
-    def _duplicate_threshold(self) -> float | None:
-        for rate in _DUPLICATE_RATES:
+    def _duplicate_limit(self) -> Limit | None:
+        """Return from where on two people count as one, or ``None`` if nothing was measured."""
+        for rate in _DUPLICATE_RATES if self._judge is not None else ():
             with suppress(ThresholdUnavailableError):
-                return None if self._judge is None else self._judge.threshold(rate)
+                return limit_of(self._judge, 0, fmr=rate)
         return None
 
     def __enter__(self: _Self) -> _Self:

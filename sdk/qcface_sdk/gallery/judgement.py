@@ -192,15 +192,20 @@ def subject_of(source: Any, judge: Judge | None) -> Subject:
         if not source or not all(isinstance(item, Face) for item in source):
             raise InputError("a gallery takes a Face or a Template, or the faces of one picture; got none of these")
         face = source[0]
-        if any(other.size >= _RIVAL_SHARE * face.size for other in source[1:]):
+        if rivals(source):
             issues |= EnrolmentIssue.SEVERAL_FACES
     template = template_of(face)
-    quality = face.quality if isinstance(face, Face) else None
+    quality = face.quality
     if quality is None and judge is not None:
         quality = float(judge.quality(np.array([template.magnitude]))[0])
     if judge is not None and not (quality is not None and quality >= judge.enroll_below):
         issues |= EnrolmentIssue.LOW_QUALITY
     return Subject(template, quality, issues)
+
+
+def rivals(faces: Sequence[Face]) -> int:
+    """Return how many other faces of a picture are about as large as the first, which is the largest."""
+    return sum(other.size >= _RIVAL_SHARE * faces[0].size for other in faces[1:])
 
 
 def unfit(probe: Any, vector: NDArray[np.float32] | None, gate: float | None) -> Reason:

@@ -94,6 +94,14 @@ def templates_of(connection: sqlite3.Connection, path: str, head: Head, keyring:
     return _read(connection, path, head, keyring, "template.subject_id = ? ORDER BY template_id", [person.subject_id])
 
 
+def templates_after(
+    connection: sqlite3.Connection, path: str, head: Head, keyring: Keyring, template_id: int, most: int
+) -> list[Held]:
+    """Return the templates that come after one, in the order of their numbers; errors as in `codes_after`."""
+    condition = "template_id > ? ORDER BY template_id LIMIT ?"
+    return _read(connection, path, head, keyring, condition, [template_id, most])
+
+
 def check_templates(
     connection: sqlite3.Connection,
     path: str,
@@ -103,14 +111,7 @@ def check_templates(
 ) -> int:
     """Unseal every template and return how many; errors as in `codes_after`."""
     last = count = 0
-    while found := _read(
-        connection,
-        path,
-        head,
-        keyring,
-        f"template_id > ? ORDER BY template_id LIMIT {_ROWS_PER_BATCH}",
-        [last],
-    ):
+    while found := templates_after(connection, path, head, keyring, last, _ROWS_PER_BATCH):
         last, count = found[-1].template_id, count + len(found)
         if progress is not None:
             progress(len(found))

@@ -19,6 +19,8 @@ DOCUMENT = Document.of("sdk/docs/gallery.md")
 def folder(tmp_path: Path, astronaut_path: Path) -> Path:
     for name in ("photo.jpg", "door.jpg"):
         shutil.copy(astronaut_path, tmp_path / name)
+    (tmp_path / "badges").mkdir()
+    shutil.copy(astronaut_path, tmp_path / "badges" / "ann-lee.jpg")
     return tmp_path
 
 

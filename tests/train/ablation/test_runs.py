@@ -64,6 +64,9 @@ def test_arms_differ_from_each_other_in_the_loss_only(base: Recipe) -> None:
     assert len({repr(recipe.data) for recipe in recipes.values()}) == 1
     assert len({repr(recipe.loss) for recipe in recipes.values()}) == len(ARMS)
     assert recipes["MagFace"].loss.norm_weight == 35 * base.loss.identity_weight
+    half = dataclasses.replace(base, loss=dataclasses.replace(base.loss, identity_weight=0.5))
+    assert arm_recipe(half, "QCFace-Arc lambda10", 1).loss.norm_weight == 5.0
+    assert recipes["QCFace-Arc without p"].run.norm_phase == base.run.norm_phase
     assert [arm for arm in DEFAULT_ARMS if recipes[arm].run.norm_phase > 0] == ["QCFace-Arc", "QCFace-Cur", "QCFace-MV"]
     with pytest.raises(RecipeError, match="unknown arm 'SphereFace'"):
         arm_recipe(base, "SphereFace", 1)

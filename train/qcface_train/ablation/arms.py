@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from qcface_train.arguments import LossArguments, Recipe, RecipeError
+from qcface_train.arguments import LATE_NORM_TERMS, LossArguments, Recipe, RecipeError
 
 _MAGFACE_WEIGHT = 35.0
 
@@ -26,9 +26,17 @@ ARMS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "QCFace-Arc p64": {"head": "arc", "p_scale": 64.0},
         "QCFace-Arc p12": {"head": "arc", "p_scale": 12.0},
         "QCFace-Arc la10 ua60": {"head": "arc", "la": 10.0, "ua": 60.0},
+        "QCFace-Arc la10 ua60 lambda10": {"head": "arc", "la": 10.0, "ua": 60.0, "norm_weight": 10.0},
+        "QCFace-Arc lambda0.1": {"head": "arc", "norm_weight": 0.1},
+        "QCFace-Arc lambda10": {"head": "arc", "norm_weight": 10.0},
+        "QCFace-Arc without p": {"head": "arc", "norm": "constant"},
     }
 )
-"""What each arm changes in the loss. p64, p12: the scale of the cosines in p, which the recipe sets for the others."""
+"""What each arm changes in the loss; the recipe sets the rest.
+
+p64, p12: scale of the cosines in p. lambda: weight of the norm loss beside an identity loss of weight 1. Without p: all
+lengths are drawn half-way between la and ua.
+"""
 
 DEFAULT_ARMS = ("ArcFace", "MagFace", "AdaFace", "QCFace-Arc", "QCFace-Cur", "QCFace-MV")
 
@@ -46,8 +54,10 @@ def arm_recipe(base: Recipe, arm: str, seed: int) -> Recipe:
     changes = dict(ARMS[arm])
     if changes.get("norm") == "magface":
         changes["norm_weight"] = _MAGFACE_WEIGHT * base.loss.identity_weight
+    elif "norm_weight" in changes:
+        changes["norm_weight"] *= base.loss.identity_weight
     loss = dataclasses.replace(base.loss, **changes)
-    phase = base.run.norm_phase if loss.norm == "qcface" else 0.0
+    phase = base.run.norm_phase if loss.norm in LATE_NORM_TERMS else 0.0
     return dataclasses.replace(
         base,
         loss=loss,

@@ -1,4 +1,4 @@
-"""Actions that look into a gallery: list, show, audit, stats, check."""
+"""Actions that look into a gallery: list, show, audit, stats, check, review."""
 
 from __future__ import annotations
 
@@ -10,9 +10,20 @@ from qcface_sdk.cli.command import Command
 from qcface_sdk.cli.exit_codes import ExitCode
 from qcface_sdk.cli.galleries import open_existing
 from qcface_sdk.cli.gallery_actions.arguments import add_gallery, add_gallery_and_json, add_subject, when
-from qcface_sdk.cli.options import add_json_option, positive_int
+from qcface_sdk.cli.gallery_actions.review_page import render
+from qcface_sdk.cli.options import (
+    add_engine_options,
+    add_json_option,
+    add_report_option,
+    open_engine,
+    positive_int,
+)
 from qcface_sdk.cli.printing import number_or_dash, plural, print_json, print_table
 from qcface_sdk.cli.progress import Progress
+from qcface_sdk.gallery import review
+
+_SHOWN = 20
+"""Pairs printed; the page and --json have more."""
 
 
 def _list(args: argparse.Namespace) -> ExitCode:
@@ -100,6 +111,36 @@ def _check(args: argparse.Namespace) -> ExitCode:
     return ExitCode.OK
 
 
+def _add_review(parser: argparse.ArgumentParser) -> None:
+    add_gallery(parser)
+    parser.add_argument(
+        "--no-doubles", action="store_true", help="do not compare everybody with everybody, which takes long for many"
+    )
+    add_report_option(parser, "all of it, with a chart of the qualities")
+    add_json_option(parser, "one JSON object")
+    add_engine_options(parser)
+
+
+def _review(args: argparse.Namespace) -> ExitCode:
+    with (
+        open_engine(args) as engine,
+        open_existing(args.gallery, engine=engine, key=args.key) as gallery,
+        Progress((1 if args.no_doubles else 2) * gallery.statistics().templates, "templates") as bar,
+    ):
+        found = review(gallery, doubles=not args.no_doubles, progress=bar.advance)
+    if args.report is not None:
+        args.report.write_text(render(found), encoding="utf-8")
+    if args.json:
+        print_json(found.to_dict())
+        return ExitCode.OK
+    figures = found.statistics
+    print(f"{plural(figures.subjects, 'subject')}, {plural(figures.templates, 'template')}, all whole")
+    print("\n".join(f"- {sentence}" for sentence in found.attention) or "nothing needs attention")
+    for pair in found.doubles.found[:_SHOWN] if found.doubles is not None else ():
+        print(f"  {pair.first} and {pair.second}: similarity {pair.similarity:.3f}")
+    return ExitCode.OK
+
+
 ACTIONS = (
     Command(
         "list",
@@ -143,5 +184,17 @@ ACTIONS = (
         "  qcface gallery check staff.db\n",
         add_gallery_and_json,
         _check,
+    ),
+    Command(
+        "review",
+        "look a gallery over: what needs attention?",
+        "Check that every template is whole, then say what somebody should look at: people below the enrolment gate,\n"
+        "people who look like one person under two ids, ends that have come or are near, missing notes of consent,\n"
+        "where the master key lies, backups, and copies of keys that are older than removals. The page has the lists\n"
+        "and a chart; nothing in it is biometric, but it names everybody. Nothing is changed.",
+        "  qcface gallery review staff.db --report staff.html\n"
+        "  qcface gallery review staff.db --json | jq .attention\n",
+        _add_review,
+        _review,
     ),
 )

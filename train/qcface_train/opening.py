@@ -1,0 +1,84 @@
+"""From a recipe and folders to what a run needs: pictures, verification sets, teachers, and the trainer over them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qcface_train.arguments import Recipe
+from qcface_train.data import split_identities
+from qcface_train.distributed import World
+from qcface_train.drawing import draw_faces
+from qcface_train.ensemble import OnlineEnsemble, open_ensemble_targets
+from qcface_train.faces import DataError, FaceSet
+from qcface_train.loop import Trainer
+from qcface_train.pixel_cache import open_cached, open_streamed
+from qcface_train.sources.opening import open_source
+from qcface_train.sources.pairs import PairSet, open_pairs
+
+_DRAWN_EACH = 16
+
+
+def open_faces(recipe: Recipe, folder: Path, cache: Path) -> FaceSet:
+    """Return a recipe's pictures: drawn, streamed, or decoded once into `cache`; raises DataError."""
+    if recipe.data.drawn:
+        return draw_faces(recipe.data.drawn, _DRAWN_EACH, recipe.data.seed)
+    streamed = recipe.data.read == "stream"
+    source = open_source(recipe.data.shards, folder, recipe.data.window, mixed=streamed)
+    return open_streamed(source) if streamed else open_cached(source, cache)
+
+
+def open_pair_sets(recipe: Recipe, folder: Path) -> dict[str, PairSet]:
+    """Return the verification sets that a recipe watches, by name; raises DataError."""
+    found: dict[str, PairSet] = {}
+    for pattern in recipe.data.pairs:
+        matches = sorted(folder.glob(pattern))
+        if not matches:
+            raise DataError(f"nothing in {folder} matches {pattern!r}; check the recipe's data.pairs and --data")
+        found |= {path.stem: open_pairs(path) for path in matches}
+    return found
+
+
+def open_trainer(recipe: Recipe, data: Path, cache: Path, out: Path, world: World | None = None) -> Trainer:
+    """Return the trainer of a run at its first step; all processes of the run must call it.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        What to train.
+    data, cache : Path
+        Folder of the recipe's pictures and of ``teachers``; folder for decoded pictures.
+    out : Path
+        Folder of the run.
+    world : World, optional
+        The processes of the run; one on the CPU by default.
+
+    Raises
+    ------
+    DataError
+        If pictures, teachers or verification sets are missing or cannot be used.
+    """
+    world = world or World()
+    if not world.is_first:
+        world.wait()  # the first process builds the caches
+    faces = open_faces(recipe, data, cache)
+    targets: NDArray[np.float32] | None = None
+    online = None
+    names, teachers = recipe.loss.teachers, data / "teachers"
+    if names and recipe.loss.teacher_sees == "clean":
+        targets = open_ensemble_targets(faces, names, teachers, out, shown=world.is_first)
+    if names and recipe.loss.teacher_sees == "augmented":
+        online = OnlineEnsemble.open(faces, names, teachers, out, world.device)
+    if world.is_first:
+        world.wait()
+    split = split_identities(
+        faces.labels,
+        recipe.data.held_out,
+        recipe.data.seed,
+        smallest_class=recipe.data.smallest_class,
+        use_unlabelled=bool(names),
+    )
+    pairs = open_pair_sets(recipe, data)
+    return Trainer(recipe, faces, split, targets, out, world=world, teacher=online, pairs=pairs)
