@@ -1,9 +1,10 @@
 r"""From a trained checkpoint to a packed bundle: FP32, INT8 for ONNX Runtime and for OpenVINO, measured and proven.
 
-Steps: export to ONNX and compare with PyTorch; calibrate; quantise, keeping in float what must be; prove each INT8 file
-on the labelled set; measure thresholds, quality and gates of each; choose the layers that build_trt.py keeps in float;
-time all; pack, with the calibration table. Each step is kept in --work: stop it
-at any time and give the same command again. Texts, detector and card come from the bundle --like unless given.
+Steps: export to ONNX and compare with PyTorch; even out the channels, which changes no embedding; calibrate; quantise,
+keeping in float what must be; prove each INT8 file on the labelled set; measure thresholds, quality and gates of each;
+choose the layers that build_trt.py keeps in float; time all; pack, with the calibration table. Each step is kept in
+--work: stop it at any time and give the same command again. Texts, detector and card come from the bundle --like unless
+given.
 
 Example: python export/release.py --checkpoint ~/runs/edge/checkpoint.pt --calibration DATA/train DATA/unlabelled \
              --pairs DATA/lfw --work ~/release --output ~/release/bundle --version 0.2.0
@@ -30,7 +31,7 @@ from qcface_export.files import write_whole  # noqa: E402
 from qcface_export.layer_choice import CHOICE_FILE, TABLE_FILE  # noqa: E402
 from qcface_export.onnx_from_torch import checked_onnx, network_from_checkpoint, network_from_weights  # noqa: E402
 from qcface_export.proof import DEFAULT_LIMITS, read_limits  # noqa: E402
-from qcface_export.release import TARGETS, Release, Released, ReleaseOptions, pack  # noqa: E402
+from qcface_export.release import TARGETS, Release, Released, ReleaseOptions, equalized_master, pack  # noqa: E402
 from qcface_sdk.bundle import Bundle  # noqa: E402
 from qcface_sdk.errors import QCFaceError  # noqa: E402
 from qcface_sdk.strict_json import dump_object, parse_object  # noqa: E402
@@ -67,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--ladder-faces", type=int, default=defaults.ladder_faces, help="to damage (%(default)s)")
     parser.add_argument("--replicates", type=int, default=defaults.replicates, help="of a bootstrap (%(default)s)")
     parser.add_argument("--limits", type=Path, default=DEFAULT_LIMITS, metavar="TOML", help="of the gate")
+    parser.add_argument("--no-equalization", action="store_true", help="leave the ranges of the channels as they are")
     parser.add_argument("--no-tensorrt", action="store_true", help="choose no layers for build_trt.py, which then does")
     parser.add_argument("--drop-failed", action="store_true", help="pack without the files that fail; still status 0")
     return parser
@@ -106,7 +108,10 @@ def _release(args: argparse.Namespace, say: Callable[[str], None]) -> int:
         limits=read_limits(args.limits),
     )
     parts = _parts(args)
-    release = Release(_master(args, say), options, say)
+    master = _master(args, say)
+    if not args.no_equalization:
+        master = equalized_master(master, options, say)
+    release = Release(master, options, say)
     released: list[Released] = []
     for target in TARGETS:
         try:

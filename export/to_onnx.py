@@ -1,5 +1,8 @@
 """Export a recogniser checkpoint to FP32 ONNX, compared with PyTorch before it is written.
 
+With --equalize the channels of each activation get a like range (on --pictures), so that 8 bits cost less later, which
+changes no embedding; export/release.py does so by itself.
+
 Example: python export/to_onnx.py --checkpoint ~/runs/edge/checkpoint.pt --output recognizer.fp32.onnx
 """
 
@@ -15,9 +18,12 @@ sys.path[:0] = [str(_ROOT / "export"), str(_ROOT / "train")]
 
 from qcface_export.bundle_packing import INPUT  # noqa: E402
 from qcface_export.calibration import network_input  # noqa: E402
+from qcface_export.equalization import equalize  # noqa: E402
 from qcface_export.errors import ExportError  # noqa: E402
+from qcface_export.face_check import check_faces  # noqa: E402
+from qcface_export.files import write_whole  # noqa: E402
 from qcface_export.onnx_from_torch import export_recognizer  # noqa: E402
-from qcface_export.pictures import read_pictures  # noqa: E402
+from qcface_export.pictures import read_pictures, with_damage  # noqa: E402
 from qcface_train.checkpoint import CheckpointError  # noqa: E402
 
 
@@ -29,10 +35,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--pictures", type=Path, nargs="+", help="aligned crops to compare on (default: drawn patterns)"
     )
+    parser.add_argument("--equalize", action="store_true", help="even out the channels; needs --pictures, 256 are used")
     options = parser.parse_args(argv)
+    if options.equalize and not options.pictures:
+        parser.error("--equalize needs --pictures, aligned faces like those the network will see")
     try:
-        inputs = network_input(read_pictures(options.pictures, 64).crops, INPUT) if options.pictures else None
+        pictures = read_pictures(options.pictures, 256 if options.equalize else 64) if options.pictures else None
+        inputs = network_input(pictures.crops[:64], INPUT) if pictures else None
         agreement = export_recognizer(options.checkpoint, options.output, inputs)
+        if options.equalize and pictures:
+            check_faces(pictures)
+            equalized = equalize(options.output.read_bytes(), with_damage(pictures))
+            write_whole(options.output, equalized.model)
+            print(equalized)
     except (CheckpointError, ExportError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -49,17 +49,31 @@ def calibrate(
     CalibrationError
         If an activation is not finite.
     """
-    graph = Graph(master)
-    tensors = graph.activations()
+    tensors = Graph(master).activations()
     seen = {name: _Seen(percentiles) for name in tensors}
+    for values in infer_tensors(master, pictures, tensors, preprocessing=preprocessing):
+        for name in tensors:
+            seen[name].add(name, values[name], len(pictures.crops))
+    ranges = {name: seen[name].result() for name in tensors}
+    return CalibrationTable.of(master, pictures.sha256, len(pictures.crops), preprocessing, ranges)
+
+
+def infer_tensors(
+    model: bytes, pictures: PictureSet, tensors: Sequence[str], *, preprocessing: InputContract = INPUT
+) -> Iterator[dict[str, NDArray[np.float32]]]:
+    """Run an FP32 network; yield the named activations of some pictures at a time.
+
+    Raises
+    ------
+    ExportError
+        If the model is no usable ONNX file.
+    """
+    graph = Graph(model)
     with OrtRunner(_with_outputs(graph, tensors), threads=1) as runner:
         for start in range(0, len(pictures.crops), _BATCH):
             feed = network_input(pictures.crops[start : start + _BATCH], preprocessing)
             values = {graph.input: feed, **runner.infer({graph.input: feed})}
-            for name in tensors:
-                seen[name].add(name, values[name], len(pictures.crops))
-    ranges = {name: seen[name].result() for name in tensors}
-    return CalibrationTable.of(master, pictures.sha256, len(pictures.crops), preprocessing, ranges)
+            yield {name: values[name] for name in tensors}
 
 
 def network_input(crops: NDArray[np.uint8], preprocessing: InputContract) -> NDArray[np.float32]:

@@ -46,6 +46,7 @@ class Graph:
             if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
                 raise ExportError(f"weight {name!r} holds NaN or infinity; the model is damaged, export it again")
         self._makers = {output: node for node in self.nodes for output in node.output}
+        self._shapes: dict[str, tuple[int | str, ...]] | None = None
         self._readers: dict[str, list[onnx.NodeProto]] = {}
         for node in self.nodes:
             for name in node.input:
@@ -73,6 +74,19 @@ class Graph:
         """Return the convolutions and linear layers, in their order."""
         return [node for node in self.nodes if node.op_type in WEIGHTED and node.input[1] in self.constants]
 
+    def shape(self, tensor: str) -> tuple[int | str, ...] | None:
+        """Return an activation's shape as far as it follows from the graph: numbers, and names where N is free."""
+        if self._shapes is None:
+            inferred = onnx.shape_inference.infer_shapes(self.proto).graph
+            values = (*inferred.input, *inferred.value_info, *inferred.output)
+            self._shapes = {
+                item.name: tuple(
+                    d.dim_value if d.HasField("dim_value") else d.dim_param for d in item.type.tensor_type.shape.dim
+                )
+                for item in values
+            }
+        return self._shapes.get(tensor)
+
     def activations(self) -> list[str]:
         """Return the float tensors that depend on the picture, in the order in which they are made."""
         inside = {self.input}
@@ -87,6 +101,11 @@ class Graph:
 def attributes(node: onnx.NodeProto) -> dict[str, Any]:
     """Return a node's attributes as Python values."""
     return {item.name: helper.get_attribute_value(item) for item in node.attribute}
+
+
+def output_axis(node: onnx.NodeProto) -> int:
+    """Return the axis of the output channels in a layer's weight."""
+    return 0 if node.op_type == "Conv" or attributes(node).get("transB", 0) else 1
 
 
 def check_node_names(graph: Graph, names: Iterable[str]) -> frozenset[str]:

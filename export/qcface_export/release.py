@@ -24,6 +24,7 @@ from qcface_export.bundle_packing import (
 from qcface_export.calibration import calibrate
 from qcface_export.calibration_table import DEFAULT_PERCENTILE, CalibrationTable
 from qcface_export.embedders import KeptRecognizer
+from qcface_export.equalization import equalize
 from qcface_export.errors import GateError
 from qcface_export.face_check import check_faces
 from qcface_export.files import write_whole
@@ -134,6 +135,28 @@ class _Made:
     path: Path
     layers: _Layers
     proof: ProofReport
+
+
+def equalized_master(master: bytes, options: ReleaseOptions, say: Callable[[str], None] = print) -> bytes:
+    """Even out the channels of a master on the calibration pictures, or take what an earlier run made of both.
+
+    Raises
+    ------
+    ModelFormatError, ModelError
+        If the master is no recogniser.
+    ExportError
+        If that changes the embeddings.
+    """
+    recognizer_embeddings(master, "onnxruntime")
+    pictures, _ = split_pictures(options.calibration, options.pictures, options.search_pictures)
+    key = hashlib.sha256(master + pictures.sha256.encode()).hexdigest()[:16]
+    path = options.work / f"equalized-{key}.onnx"
+    if not path.is_file():
+        check_faces(pictures)
+        equalized = equalize(master, pictures)
+        say(str(equalized))
+        write_whole(path, equalized.model)
+    return path.read_bytes()
 
 
 class Release:

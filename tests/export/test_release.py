@@ -19,10 +19,10 @@ from qcface_export.errors import GateError
 from qcface_export.layer_choice import CHOICE_FILE, TABLE_FILE, LayerChoice
 from qcface_export.proof import Limit, ProofReport
 from qcface_export.proof.report import Figure
-from qcface_export.release import TARGETS, Release, ReleaseOptions
+from qcface_export.release import TARGETS, Release, ReleaseOptions, equalized_master
 from qcface_sdk.errors import ModelFormatError
 from scripts import load_script
-from small_networks import small_network, small_pictures
+from small_networks import embed, small_network, small_pictures
 from tiny_models import tiny_recognizer
 
 
@@ -219,3 +219,17 @@ def test_release_on_too_few_pictures_says_how_many(tmp_path: Path) -> None:
 def test_release_of_a_normalised_master_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelFormatError, match="export without the final normalisation"):
         Release(tiny_recognizer(normalised=True), options(tmp_path), lambda text: None)
+
+
+def test_equalized_master_is_made_once_and_computes_the_same(tmp_path: Path, monkeypatch) -> None:
+    write_crops(tmp_path / "crops", small_pictures(12))
+    monkeypatch.setattr(release_module, "check_faces", lambda pictures: None)
+    master, said = small_network(outlier=20.0), []
+    made = equalized_master(master, options(tmp_path), said.append)
+    assert made != master
+    assert len(said) == 1
+    assert equalized_master(master, options(tmp_path), said.append) == made
+    assert len(said) == 1
+    crops = small_pictures(3, seed=7)
+    wanted = embed(master, crops)
+    np.testing.assert_allclose(embed(made, crops), wanted, atol=1e-4 * np.abs(wanted).max())

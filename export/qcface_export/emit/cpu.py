@@ -26,7 +26,7 @@ from qcface_export.emit.quantization import (
     quantize_weight,
     weight_scales,
 )
-from qcface_export.onnx_graph import WEIGHTED, Graph, attributes, check_node_names, rebuild
+from qcface_export.onnx_graph import WEIGHTED, Graph, attributes, check_node_names, output_axis, rebuild
 
 _OPSET, _IR_VERSION = 17, 8
 # Operators that move numbers about and leave them as they are: the grid of their input is that of their output.
@@ -162,11 +162,6 @@ def _is_plain(node: onnx.NodeProto) -> bool:
     return node.op_type != "Gemm" or (
         values.get("alpha", 1.0) == 1.0 and values.get("beta", 1.0) == 1.0 and not values.get("transA", 0)
     )
-
-
-def output_axis(node: onnx.NodeProto) -> int:
-    """Return the axis of the output channels in a layer's weight."""
-    return 0 if node.op_type == "Conv" or attributes(node).get("transB", 0) else 1
 
 
 def shifted_bias(

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from qcface_export.calibration_table import DEFAULT_PERCENTILE, CalibrationTable
-from qcface_export.emit.cpu import output_axis, shifted_bias
+from qcface_export.emit.cpu import shifted_bias
 from qcface_export.emit.pixels import PixelGrid, pixel_grid
 from qcface_export.emit.quantization import asymmetric_scale, quantize_weight, symmetric_scale, weight_scales
 from qcface_export.emit.typed import HALF_TYPES, with_half_floats
 from qcface_export.errors import CalibrationError, ExportError
-from qcface_export.onnx_graph import Graph, check_node_names, check_opset, rebuild
+from qcface_export.onnx_graph import Graph, check_node_names, check_opset, output_axis, rebuild
 
 PRECISIONS = ("fp32", "fp16", "bf16", "int8", "int8-fp32", "fp8")
 """What `emit_trt` can make; ``int8`` and ``fp8`` compute the rest in FP16, ``int8-fp32`` in FP32."""
