@@ -174,8 +174,8 @@ def _about_people(found: Review) -> Iterator[str]:
     doubles = found.doubles
     if doubles is not None and doubles.found:
         yield (
-            f"Likely one person under two ids: {len(doubles.found):,}, of which about {doubles.by_chance:.2g} are "
-            "to be expected by chance. Compare the people, and keep one id for each."
+            f"Likely one person under two ids: {len(doubles.found):,}; chance alone would give about "
+            f"{doubles.by_chance:.2g}. Compare the people, and keep one id for each."
         )
 
 

@@ -55,7 +55,7 @@ def test_review_finds_every_pair_that_looks_like_one_person_and_counts_chance(ju
     # 13 templates of 12 people: every pair but the one of two templates of p3
     assert (doubles.threshold, doubles.fmr, doubles.pairs) == (0.8, 1e-5, 13 * 12 // 2 - 1)
     assert doubles.by_chance == pytest.approx(77e-5)
-    assert "about 0.00077 are to be expected by chance" in said(review(judged), "Likely one person under two ids: 1,")
+    assert "chance alone would give about 0.00077" in said(review(judged), "Likely one person under two ids: 1;")
     assert review(judged, doubles=False).doubles is None
 
 
