@@ -106,7 +106,8 @@ def _crop(path: Path, detector: Detector, smallest: float) -> NDArray[np.uint8] 
         return "several faces" if faces else "no face"
     if float(faces[0].bbox[2] - faces[0].bbox[0]) < smallest:
         return "face too small"
-    return align(image, faces[0].kps)[0]
+    (crop,) = align(image, faces[0].kps)
+    return np.asarray(crop, np.uint8)
 
 
 def _write(place: Path, crop: NDArray[np.uint8]) -> None:

@@ -52,6 +52,8 @@ class Doubles:
     """Most similar first."""
 
     threshold: float
+    """Of single pictures; more was asked of fused ones."""
+
     fmr: float
     """False-match rate of one comparison at that threshold."""
 

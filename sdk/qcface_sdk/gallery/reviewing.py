@@ -84,7 +84,8 @@ def _doubles(gallery: EmbeddedGallery, limit: Limit, progress: Progress | None) 
         for one, candidates in zip(held, nearest, strict=True):
             counts[one.subject] = counts.get(one.subject, 0) + 1
             for other in candidates:
-                if other.subject != one.subject and other.similarity >= limit.threshold:
+                needed = limit.between(one.template.count, other.pictures).threshold
+                if other.subject != one.subject and other.similarity >= needed:
                     pair = (min(one.subject, other.subject), max(one.subject, other.subject))
                     best[pair] = max(best.get(pair, -1.0), other.similarity)
         if progress is not None:

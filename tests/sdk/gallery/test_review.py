@@ -8,7 +8,7 @@ import sqlite3
 import numpy as np
 import pytest
 
-from qcface_sdk.errors import GalleryFormatError
+from qcface_sdk.errors import EnrolmentRefusedError, GalleryFormatError
 from qcface_sdk.gallery import EnrolmentIssue, Gallery, review, store
 from qcface_sdk.gallery.keyring import Keyring
 from qcface_sdk.template import Template
@@ -57,6 +57,24 @@ def test_review_finds_every_pair_that_looks_like_one_person_and_counts_chance(ju
     assert doubles.by_chance == pytest.approx(77e-5)
     assert "about 0.00077 are to be expected by chance" in said(review(judged), "Likely one person under two ids: 1,")
     assert review(judged, doubles=False).doubles is None
+
+
+def test_review_asks_more_of_fused_templates(path, gallery, person):
+    class Stretching(Engine):
+        def stretch(self, pictures: int | None) -> float:
+            return 1.0 if pictures == 1 else 1.1
+
+    gallery.close()
+    near = person(3).vector + 0.6 * person(60).vector
+    fused = Template.from_embeddings([9 * near, 9 * near], CONTRACT, created=1.0)
+    with Gallery.open(path, engine=Stretching()) as opened:
+        opened.enroll("fused", fused)
+        assert opened.get("p3")[0].similarity(fused) > 0.8
+        assert review(opened).doubles.found == ()
+        with pytest.raises(EnrolmentRefusedError, match="looks like 'fused'"):
+            opened.enroll("single", Template.from_embeddings([9 * near], CONTRACT, created=1.0))
+        opened.enroll("p3", fused, force=True)
+        assert [(pair.first, pair.second) for pair in review(opened).doubles.found] == [("fused", "p3")]
 
 
 def test_review_of_many_looks_at_each_template_once(judged, person, monkeypatch):
