@@ -138,6 +138,9 @@ class SceneEngine:
     def threshold(self, fmr: float) -> float:
         return 0.5
 
+    def stretch(self, count: int | None) -> float:
+        return 1.0
+
 
 class SceneGallery:
     """People enrolled by their true direction."""
@@ -205,9 +208,9 @@ class Scene:
     seconds: float = 4.0
     rules: DoorRules = field(default_factory=lambda: DoorRules(min_face=60))
     options: dict[str, Any] = field(default_factory=dict)
+    engine: SceneEngine = field(default_factory=SceneEngine)
 
     def __post_init__(self) -> None:
-        self.engine = SceneEngine()
         self.engine.magnitude = {person.number: person.magnitude for person in self.people}
         self.gallery = SceneGallery(self.engine, self.enrolled)
         self.source = SceneSource(self.people, self.seconds)

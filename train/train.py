@@ -78,7 +78,7 @@ def main(argv: list[str] | None = None) -> int:
         at = f"at step {trainer.step}; continue with --resume" if trainer else "before the first step"
         print(f"interrupted {at}", file=sys.stderr)
         return 130
-    except (RecipeError, DataError, CheckpointError, WorldError, DivergedError) as error:
+    except (RecipeError, DataError, CheckpointError, WorldError, DivergedError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     finally:

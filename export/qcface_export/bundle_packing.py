@@ -26,6 +26,7 @@ from qcface_sdk.manifest import (
     Artifact,
     DetectorInfo,
     EmbeddingContract,
+    FusedStretch,
     ImpostorTail,
     InputContract,
     Manifest,
@@ -72,7 +73,8 @@ class BundleParts:
     card: bytes
     """Model card, Markdown in UTF-8."""
     thresholds: bytes
-    """JSON object with the key ``thresholds``, a list of `ThresholdRow`, and perhaps ``tails``, of `ImpostorTail`."""
+    """JSON object with the key ``thresholds``, a list of `ThresholdRow`, and perhaps ``tails``, of `ImpostorTail`, and
+    ``stretches``, of `FusedStretch`."""
     quality: bytes
     """JSON object with the key ``quality``: a list of `QualityMap`."""
     detector_info: bytes
@@ -148,6 +150,7 @@ def make_bundle(parts: BundleParts) -> Bundle:
         tails=_with_inherited(_tails(parts.thresholds), embeddings, "tail"),
         proofs=proofs,
         files=file_records(files),
+        stretches=_with_inherited(_stretches(parts.thresholds), embeddings, "factor for fused templates"),
     )
     return Bundle.create(manifest, files)
 
@@ -212,6 +215,7 @@ def _detector_info(data: bytes) -> DetectorInfo:
 class _ThresholdFile:
     thresholds: tuple[ThresholdRow, ...]
     tails: tuple[ImpostorTail, ...]
+    stretches: tuple[FusedStretch, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +229,7 @@ class _ProofFile:
 
 
 def _threshold_file(data: bytes) -> _ThresholdFile:
-    return decode(_ThresholdFile, {"tails": [], **parse_object(data, "thresholds")}, "")
+    return decode(_ThresholdFile, {"tails": [], "stretches": [], **parse_object(data, "thresholds")}, "")
 
 
 def _threshold_rows(data: bytes) -> tuple[ThresholdRow, ...]:
@@ -236,6 +240,10 @@ def _tails(data: bytes) -> tuple[ImpostorTail, ...]:
     return _threshold_file(data).tails
 
 
+def _stretches(data: bytes) -> tuple[FusedStretch, ...]:
+    return _threshold_file(data).stretches
+
+
 def _quality_maps(data: bytes) -> tuple[QualityMap, ...]:
     return decode(_QualityFile, parse_object(data, "quality"), "").quality
 
@@ -244,7 +252,7 @@ def _proofs(data: bytes) -> tuple[Proof, ...]:
     return decode(_ProofFile, parse_object(data, "proofs"), "").proofs
 
 
-_Measured = TypeVar("_Measured", ThresholdRow, QualityMap, ImpostorTail)
+_Measured = TypeVar("_Measured", ThresholdRow, QualityMap, ImpostorTail, FusedStretch)
 
 
 def _with_inherited(

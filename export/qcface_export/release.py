@@ -39,12 +39,12 @@ from qcface_export.quantized_file import EMITTERS, TENSORRT, quantize
 from qcface_sdk.bundle import Bundle
 from qcface_sdk.manifest import Artifact
 from qcface_train.evaluation.lfw import VerificationSet, read_lfw
-from qcface_train.evaluation.run import Options, measure, tail_rows, threshold_rows
+from qcface_train.evaluation.run import Options, measure, stretch_rows, tail_rows, threshold_rows
 
 Figures = dict[str, Any]
 
 # In the names of kept figures: what is measured changed, so that those of an earlier version are made anew.
-_FIGURES_VERSION = 2
+_FIGURES_VERSION = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -387,6 +387,7 @@ def pack(
             thresholds=_json(
                 thresholds=[row for figures in measured for row in threshold_rows(figures)],
                 tails=[row for figures in measured for row in tail_rows(figures)],
+                stretches=[row for figures in measured for row in stretch_rows(figures)],
             ),
             quality=_json(
                 quality=[

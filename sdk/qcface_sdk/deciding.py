@@ -11,7 +11,7 @@ from qcface_sdk.calibration.calibrated import Calibrated
 from qcface_sdk.checks import check_image
 from qcface_sdk.errors import InputError, ThresholdUnavailableError
 from qcface_sdk.fusion import CAPACITY, Fusion, fuse
-from qcface_sdk.matching import check_same_contract, compare_faces, grey_zone_from
+from qcface_sdk.matching import ask_more, check_same_contract, compare_faces, grey_zone_from, pictures_of
 from qcface_sdk.quality import QualityReport, assess_faces
 from qcface_sdk.results import Face, Match
 from qcface_sdk.template import Template
@@ -28,13 +28,14 @@ class Deciding(Calibrated):
         """Embedding contract id: only embeddings with the same id may be compared."""
         return self._calibration.contract
 
-    def verify(self, face_a: Face | None, face_b: Face | None, fmr: float = 1e-4) -> Match:
-        """Compare two faces (1:1). Thread-safe.
+    def verify(self, face_a: Face | Template | None, face_b: Face | Template | None, fmr: float = 1e-4) -> Match:
+        """Compare two faces, or templates (1:1). Thread-safe.
 
         Parameters
         ----------
-        face_a, face_b : Face or None
-            Faces from `get`; ``None`` stands for a picture without one and is never accepted.
+        face_a, face_b : Face, Template or None
+            Faces from `get`, or templates from `template` or a fusion; ``None`` stands for a picture without a face and
+            is never accepted.
         fmr : float
             False-match rate of the threshold.
 
@@ -43,7 +44,7 @@ class Deciding(Calibrated):
         Match
             With the decision: accept, retry (a face is missing or below the quality gate, or the similarity lies in the
             grey zone: below the threshold, but not below that of ten times the rate) or reject. `Decision.of` says
-            what to change.
+            what to change. For templates of several pictures the threshold is that of single ones times `stretch`.
 
         Raises
         ------
@@ -54,14 +55,16 @@ class Deciding(Calibrated):
         OptionError, ThresholdUnavailableError
             See `threshold`.
         """
+        factor = self.stretch(pictures_of(face_a)) * self.stretch(pictures_of(face_b))
+        grey_from = grey_zone_from(self.threshold, fmr)
         return compare_faces(
             face_a,
             face_b,
-            threshold=self.threshold(fmr),
+            threshold=ask_more(self.threshold(fmr), factor),
             fmr=fmr,
             retry_below=self.retry_below,
             contract=self.contract,
-            grey_from=grey_zone_from(self.threshold, fmr),
+            grey_from=None if grey_from is None else ask_more(grey_from, factor),
         )
 
     def template(self, faces: Face | Sequence[Face]) -> Template:

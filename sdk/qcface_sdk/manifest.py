@@ -1,7 +1,7 @@
 """The manifest of a model bundle, schema 2: what a bundle holds and what was measured of it.
 
 A bundle is a folder, or the same files in one uncompressed zip (``.qcface``), all on one level. ``manifest.json``
-is UTF-8 JSON; every key below is required, no other is allowed, numbers are finite.
+is UTF-8 JSON; every key below but ``stretches`` is required, no other is allowed, numbers are finite.
 
 =============  =====================================================================================================
 key            meaning
@@ -22,6 +22,7 @@ thresholds     measured decision thresholds: list of `ThresholdRow`
 tails          impostor scores beyond the measured rates, may be empty: list of `ImpostorTail`
 proofs         what the export measured of each artefact against its reference, may be empty: list of `Proof`
 files          file name to SHA-256 and size: `FileRecord`; every file but the manifest, and no other
+stretches      optional: what fused templates ask of thresholds, by artefact and runtime: list of `FusedStretch`
 =============  =====================================================================================================
 
 The contract id (`qcface_sdk.contract`) is computed again from the values at load; a manifest whose id does not follow
@@ -32,13 +33,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 from qcface_sdk.contract import contract_id
 from qcface_sdk.errors import ManifestError
-from qcface_sdk.measurements import ImpostorTail, Proof, ProofFigure, QualityGate, QualityMap, ThresholdRow
-from qcface_sdk.strict_json import decode, dump_object, parse_object
+from qcface_sdk.measurements import (
+    FusedStretch,
+    ImpostorTail,
+    Proof,
+    ProofFigure,
+    QualityGate,
+    QualityMap,
+    ThresholdRow,
+)
+from qcface_sdk.strict_json import OPTIONAL, decode, dump_object, parse_object
 
 __all__ = [
     "MANIFEST_NAME",
@@ -48,6 +57,7 @@ __all__ = [
     "DetectorInfo",
     "EmbeddingContract",
     "FileRecord",
+    "FusedStretch",
     "ImpostorTail",
     "InputContract",
     "Manifest",
@@ -236,6 +246,9 @@ class Manifest:
     """What the export measured of the artefacts against their references."""
     files: Mapping[str, FileRecord]
     """Every file of the bundle but the manifest."""
+    stretches: tuple[FusedStretch, ...] = field(default=(), metadata=OPTIONAL)
+    """By how much thresholds grow for fused templates, at most one for an artefact on a runtime. Where there is none,
+    fused templates are held to the thresholds of single pictures."""
 
     def __post_init__(self) -> None:
         _require(self.schema == SCHEMA, _schema_message(self.schema))
@@ -309,9 +322,10 @@ class Manifest:
     def _check_pairs(self) -> None:
         """Refuse measurements of artefacts that are not there, twice the same one, and artefacts without quality."""
         wanted = [(artifact.id, runtime) for artifact in self.artifacts for runtime in artifact.runtimes]
-        lists: tuple[tuple[str, Sequence[QualityMap | ImpostorTail | Proof], bool], ...] = (
+        lists: tuple[tuple[str, Sequence[QualityMap | ImpostorTail | FusedStretch | Proof], bool], ...] = (
             ("quality", self.quality, True),
             ("tails", self.tails, True),
+            ("stretches", self.stretches, True),
             ("proofs", self.proofs, False),
         )
         for name, entries, once in lists:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from qcface_sdk.errors import ContractMismatchError, InputError, ThresholdUnavailableError
 from qcface_sdk.results import Face, Match, Outcome, Reason
+from qcface_sdk.template import Template
 
 GREY_FACTOR = 10.0
 """A similarity that would be accepted at this many times the rate asked for calls for another picture."""
@@ -74,9 +75,27 @@ def check_same_contract(a: str | None, b: str | None) -> None:
         )
 
 
+def pictures_of(side: Face | Template | None) -> int:
+    """Return how many pictures a face or a template comes from."""
+    return side.count if isinstance(side, Template) else 1
+
+
+def ask_more(threshold: float, stretch: float) -> float:
+    """Return the threshold for fused templates, at most 1.
+
+    Parameters
+    ----------
+    threshold : float
+        Measured on single pictures, -1..1. One of 0 or below stays: the factor says nothing of it.
+    stretch : float
+        Product of the factors of both templates, `FaceEngine.stretch`.
+    """
+    return min(threshold * stretch, 1.0) if threshold > 0 else threshold
+
+
 def compare_faces(
-    a: Face | None,
-    b: Face | None,
+    a: Face | Template | None,
+    b: Face | Template | None,
     *,
     threshold: float,
     fmr: float,
@@ -84,12 +103,12 @@ def compare_faces(
     contract: str,
     grey_from: float | None = None,
 ) -> Match:
-    """Compare two faces (1:1).
+    """Compare two faces, or templates (1:1).
 
     Parameters
     ----------
-    a, b : Face or None
-        Faces with embeddings; ``None`` where none was found.
+    a, b : Face, Template or None
+        Faces with embeddings, or templates; ``None`` where none was found.
     threshold : float
         Smallest similarity that is accepted.
     fmr : float
@@ -97,7 +116,7 @@ def compare_faces(
     retry_below : float
         Quality gate, 0..100.
     contract : str
-        Embedding contract both faces must carry.
+        Embedding contract both must carry.
     grey_from : float or None
         Similarity from which one below the threshold asks for another picture; ``None`` for no such zone.
 
@@ -114,25 +133,12 @@ def compare_faces(
     InputError
         If a face has no embedding because it comes from `FaceEngine.detect`.
     """
-    reason = Reason.NONE
-    for face, low_quality in ((a, Reason.LOW_QUALITY_A), (b, Reason.LOW_QUALITY_B)):
-        if face is None:
-            reason |= Reason.NO_FACE
-            continue
-        if face.embedding is None:
-            raise InputError("faces must carry embeddings to be compared, got one from detect(); use engine.get(image)")
-        check_same_contract(contract, face.contract)
-        if face.quality is None or not face.quality >= retry_below:
-            reason |= low_quality
+    vectors = (_vector(a, contract), _vector(b, contract))
+    reason = _unfit(a, retry_below, Reason.LOW_QUALITY_A) | _unfit(b, retry_below, Reason.LOW_QUALITY_B)
     similarity = None
-    if a is not None and b is not None and a.embedding is not None and b.embedding is not None:
-        similarity = cosine(a.embedding, b.embedding)
-        if similarity is None:
-            reason |= Reason.NOT_FINITE
-        elif not similarity >= threshold:
-            reason |= Reason.BELOW_THRESHOLD
-            if grey_from is not None and similarity >= grey_from:
-                reason |= Reason.GREY_ZONE
+    if vectors[0] is not None and vectors[1] is not None:
+        similarity = cosine(vectors[0], vectors[1])
+        reason |= Reason.NOT_FINITE if similarity is None else _distance(similarity, threshold, grey_from)
     return Match(
         similarity=-1.0 if similarity is None else similarity,
         threshold=threshold,
@@ -143,6 +149,30 @@ def compare_faces(
         quality_b=None if b is None else b.quality,
         contract=contract,
     )
+
+
+def _vector(side: Face | Template | None, contract: str) -> NDArray[np.float32] | None:
+    """Return what is compared, ``None`` where there is nothing."""
+    if side is None:
+        return None
+    vector = side.vector if isinstance(side, Template) else side.embedding
+    if vector is None:
+        raise InputError("faces must carry embeddings to be compared, got one from detect(); use engine.get(image)")
+    check_same_contract(contract, side.contract)
+    return vector
+
+
+def _unfit(side: Face | Template | None, retry_below: float, low_quality: Reason) -> Reason:
+    if side is None:
+        return Reason.NO_FACE
+    return Reason.NONE if side.quality is not None and side.quality >= retry_below else low_quality
+
+
+def _distance(similarity: float, threshold: float, grey_from: float | None) -> Reason:
+    if similarity >= threshold:
+        return Reason.NONE
+    near = grey_from is not None and similarity >= grey_from
+    return Reason.BELOW_THRESHOLD | (Reason.GREY_ZONE if near else Reason.NONE)
 
 
 def _decide(reason: Reason) -> Outcome:

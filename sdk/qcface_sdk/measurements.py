@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
 from qcface_sdk.errors import ManifestError
 
 FIRST_TAIL_SHAPE = -0.5
@@ -17,6 +20,9 @@ FIRST_TAIL_SHAPE = -0.5
 
 LAST_TAIL_SHAPE = 0.5
 """Above this the tail has no finite variance; cosines, which end at 1, never look like that."""
+
+LARGEST_STRETCH = 2.0
+"""A factor on thresholds beyond this would say that fusing is of no use."""
 
 
 def _require(condition: bool, message: str) -> None:
@@ -151,6 +157,50 @@ class ImpostorTail:
             _require(0 < share < 1 and scale > 0, f"share must lie in 0..1 and scale above 0, got {share} and {scale}")
             known = FIRST_TAIL_SHAPE <= shape <= LAST_TAIL_SHAPE
             _require(known, f"shape must lie in {FIRST_TAIL_SHAPE}..{LAST_TAIL_SHAPE}, got {shape}")
+
+
+def kept_noise(agreement: float, counts: ArrayLike) -> NDArray[np.float64]:
+    """Return the share of the noise of a single picture that means of so many keep, by the lengths of such means.
+
+    `agreement` is the mean cosine of two pictures of one person; see `qcface_sdk.calibration.stretch`.
+    """
+    return np.asarray(1.0 / (1.0 + agreement * (np.asarray(counts, np.float64) - 1.0)), np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class FusedStretch:
+    """By how much a threshold for single pictures must grow for fused templates (`qcface_sdk.calibration.stretch`)."""
+
+    artifact: str
+    """Id of the artefact it was measured with."""
+    runtime: str
+    """Backend it was measured with."""
+    agreement: float
+    """Mean cosine of two pictures of one person, 0..1."""
+    limit: float
+    """Factor for a template of ever more pictures, at least 1."""
+    interval: tuple[float, float]
+    """95 % bootstrap interval of `limit` by identity. Its upper end is what is asked for: few people ask for more."""
+    people: int
+    """People with two pictures or more who were compared."""
+    comparisons: int
+    """Pairs of two of them."""
+    origin: str
+    """What it was measured on."""
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.agreement <= 1, f"agreement must lie in 0..1, got {self.agreement}")
+        low, high = self.interval
+        known = 1 <= low <= self.limit <= high <= LARGEST_STRETCH
+        _require(
+            known, f"limit must lie in its interval, within 1..{LARGEST_STRETCH:g}, got {self.limit}, {low}, {high}"
+        )
+        _require(self.people > 1 and self.comparisons > 0, "people must be above 1 and comparisons above 0")
+
+    def at(self, count: int) -> float:
+        """Return the factor on the threshold for a template of `count` pictures; 1 for a single picture."""
+        removed = 1.0 - float(kept_noise(self.agreement, count))
+        return float(np.sqrt(1.0 + (self.interval[1] ** 2 - 1.0) * removed))
 
 
 @dataclass(frozen=True, slots=True)

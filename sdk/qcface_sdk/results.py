@@ -144,7 +144,7 @@ class Match:
     """Cosine of the two embeddings, -1..1; -1 when there was nothing to compare."""
 
     threshold: float
-    """Smallest similarity that is accepted at `fmr` for this model, precision and runtime."""
+    """Smallest similarity that is accepted at `fmr` for this model, precision and runtime; more for fused templates."""
 
     fmr: float
     """False-match rate the threshold was measured at (ISO/IEC 19795-1)."""
@@ -188,6 +188,9 @@ class Candidate:
     similarity: float
     """Cosine, -1..1."""
 
+    pictures: int | None = None
+    """Pictures behind the nearest template; ``None`` where the gallery does not say."""
+
 
 @dataclass(frozen=True, slots=True)
 class Identification:
@@ -197,7 +200,7 @@ class Identification:
     """Best first, one per subject; also those below the threshold, whom nobody must be taken for."""
 
     threshold: float
-    """Smallest similarity that is accepted."""
+    """Smallest similarity that is accepted of the best candidate."""
 
     decision: Outcome
     """Accept, retry or reject, for the best candidate."""

@@ -1,7 +1,8 @@
 """JSON to frozen dataclasses and back, refusing everything that was not asked for.
 
 The dataclass *is* the schema: its type hints are followed, and an unknown key, a missing key or a value of another
-type is a `ManifestError` that names the path of the key (``detector.iou_threshold``).
+type is a `ManifestError` that names the path of the key (``detector.iou_threshold``). A key added later is a field
+with a default and the metadata `OPTIONAL`: files from before lack it, and it is not written while it holds its default.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from qcface_sdk.errors import ManifestError
+
+OPTIONAL = MappingProxyType({"optional": True})
+"""Metadata of a field, with a default, whose key may be missing."""
 
 _T = TypeVar("_T")
 _SCALARS = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
@@ -44,7 +48,8 @@ def decode(kind: type[_T], value: Any, path: str) -> _T:
     fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     if unknown := sorted(value.keys() - fields.keys()):
         raise ManifestError(f"unknown key {_join(path, unknown[0])}; this schema knows {', '.join(fields)}")
-    if missing := sorted(fields.keys() - value.keys()):
+    needed = {name for name, field in fields.items() if not field.metadata.get("optional")}
+    if missing := sorted(needed - value.keys()):
         raise ManifestError(f"missing key {_join(path, missing[0])}")
     hints = typing.get_type_hints(kind)
     decoded = {name: _decode_any(hints[name], item, _join(path, name)) for name, item in value.items()}
@@ -98,12 +103,21 @@ def _decode_scalar(hint: type, value: Any, path: str) -> Any:
 
 def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return {field.name: _plain(getattr(value, field.name)) for field in _written(value)}
     if isinstance(value, Mapping):
         return {key: _plain(value[key]) for key in sorted(value)}
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
     return value
+
+
+def _written(value: Any) -> list[dataclasses.Field[Any]]:
+    """Return the fields of a dataclass that are written: all but optional ones at their default."""
+
+    def at_default(field: dataclasses.Field[Any]) -> bool:
+        return bool(field.metadata.get("optional")) and getattr(value, field.name) == field.default
+
+    return [field for field in dataclasses.fields(value) if not at_default(field)]
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

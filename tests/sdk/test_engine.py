@@ -28,7 +28,9 @@ from qcface_sdk import (
     ShapeError,
     ThresholdUnavailableError,
 )
+from qcface_sdk.measurements import FusedStretch
 from qcface_sdk.recognizability import recognizability
+from qcface_sdk.template import Template
 from tiny_models import tiny_bundle, tiny_files, tiny_manifest, tiny_quality, tiny_recognizer
 
 
@@ -236,6 +238,28 @@ def test_threshold_beyond_the_table_is_refused(tiny: FaceEngine) -> None:
 def test_verify_without_a_face_asks_to_retry(tiny: FaceEngine) -> None:
     match = tiny.verify(None, None)
     assert (match.decision, match.reason) == (Outcome.RETRY, Reason.NO_FACE)
+
+
+def test_verify_asks_more_of_fused_templates(bundle: Path) -> None:
+    own = FaceEngine(model=bundle, backend="onnxruntime")
+    calibration = own.calibration
+    entry = FusedStretch(calibration.artifact, calibration.runtime, 0.5, 1.1, (1.05, 1.2), 100, 4950, "drawn")
+    engine = FaceEngine(model=bundle, backend="onnxruntime", calibration=replace(calibration, stretches=(entry,)))
+    rows = np.eye(512, dtype=np.float32)[:2] * 50
+    single, fused = (Template.from_embeddings(np.repeat(rows[:1], count, axis=0), engine.contract) for count in (1, 4))
+    probe = Face(np.zeros(4), np.zeros((5, 2)), 0.9, rows[0], engine.contract, 0.5, 99.0)
+    rate = next(row.fmr for row in engine.threshold_rows if row.supported)
+    plain = engine.threshold(rate)
+    assert engine.stretch(1) == 1.0 < engine.stretch(4) < engine.stretch(None) == 1.2
+    four = engine.stretch(4)
+    for a, b, factor in ((probe, single, 1.0), (probe, fused, four), (fused, fused, four**2)):
+        assert engine.verify(a, b, rate).threshold == pytest.approx(min(1.0, plain * factor))
+    # Nothing is known of this template's quality, so it is not trusted, however alike.
+    assert engine.verify(probe, fused, rate).decision is Outcome.RETRY
+    assert own.verify(fused, fused, rate).threshold == plain
+    assert own.stretch(64) == 1.0
+    with pytest.raises(OptionError):
+        own.stretch(0)
 
 
 def test_template_of_faces_carries_the_contract(tiny: FaceEngine, rng: np.random.Generator) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qcface_sdk.errors import ManifestError
-from qcface_sdk.manifest import ImpostorTail, Manifest, Proof, ProofFigure, is_bundle_file_name
+from qcface_sdk.manifest import FusedStretch, ImpostorTail, Manifest, Proof, ProofFigure, is_bundle_file_name
 from tiny_models import tiny_files, tiny_manifest, tiny_quality
 
 GATE = {"minimum": 10.0, "fnmr": 0.5, "fmr": 1e-4, "origin": "made up"}
@@ -243,3 +243,16 @@ def test_manifest_cannot_be_changed() -> None:
 @pytest.mark.parametrize("name", ["a", "recognizer.fp32.onnx", "MODEL_CARD.md", "9-x_y.z"])
 def test_is_bundle_file_name_of_a_plain_name_is_true(name: str) -> None:
     assert is_bundle_file_name(name)
+
+
+def test_stretches_come_back_and_bundles_from_before_have_none() -> None:
+    manifest = tiny_manifest(tiny_files())
+    assert manifest.stretches == ()
+    assert b"stretches" not in manifest.to_json()
+    pair = (manifest.artifacts[0].id, manifest.artifacts[0].runtimes[0])
+    entry = FusedStretch(*pair, 0.5, 1.1, (1.05, 1.15), 100, 4950, "drawn")
+    grown = replace(manifest, stretches=(entry,))
+    assert Manifest.from_json(grown.to_json()) == grown
+    for wrong in ((entry, entry), (replace(entry, runtime="elsewhere"),)):
+        with pytest.raises(ManifestError, match="stretches: "):
+            replace(manifest, stretches=wrong)

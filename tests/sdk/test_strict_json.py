@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qcface_sdk.errors import ManifestError
-from qcface_sdk.strict_json import decode, dump_object, parse_object
+from qcface_sdk.strict_json import OPTIONAL, decode, dump_object, parse_object
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,3 +95,18 @@ def test_decode_quotes_no_more_than_a_line_of_a_wrong_value() -> None:
     with pytest.raises(ManifestError) as caught:
         decode(Inner, {"count": "x" * 10_000, "share": 1}, "")
     assert len(str(caught.value)) < 200
+
+
+@dataclass(frozen=True)
+class _Grown:
+    old: int
+    added: tuple[int, ...] = field(default=(), metadata=OPTIONAL)
+
+
+def test_key_added_later_may_be_missing_and_is_written_where_it_says_something() -> None:
+    assert decode(_Grown, {"old": 1}, "") == _Grown(1)
+    assert decode(_Grown, {"old": 1, "added": [2]}, "") == _Grown(1, (2,))
+    assert b"added" not in dump_object(_Grown(1))
+    assert decode(_Grown, parse_object(dump_object(_Grown(1, (2,))), "x"), "") == _Grown(1, (2,))
+    with pytest.raises(ManifestError, match="missing key old"):
+        decode(_Grown, {"added": []}, "")

@@ -106,6 +106,27 @@ def test_world_that_cannot_share_the_work_raises() -> None:
     assert World(1, 2).even_part(8) == slice(4, 8)
 
 
+@pytest.mark.parametrize(
+    ("run", "message"),
+    [({"batch": 24, "accumulate": 8}, "12 pictures a process"), ({"sync_batch_norm": True}, "needs CUDA devices")],
+)
+def test_recipe_that_two_processes_cannot_follow_is_refused(
+    tmp_path: Path, run: dict[str, object], message: str
+) -> None:
+    """Parts fewer than `accumulate` would never come to the last one, after which gradients are exchanged."""
+    with pytest.raises(WorldError, match=message):
+        make_trainer(tiny_recipe(run=run), tmp_path, world=World(1, 2))
+    assert make_trainer(tiny_recipe(run=run), tmp_path).world.size == 1
+
+
+def test_more_processes_than_devices_is_a_named_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    with pytest.raises(WorldError, match="there are 2; start fewer"):
+        World.open("cuda")
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_cuda_that_is_absent_is_a_named_error() -> None:
     with pytest.raises(WorldError, match="PyTorch finds no CUDA device"):

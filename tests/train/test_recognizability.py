@@ -83,6 +83,16 @@ def test_norm_loss_for_shapes_that_would_broadcast_raises(shapes: tuple[tuple[in
         norm_loss(torch.ones(shapes[0]), torch.ones(shapes[1]), TARGET)
 
 
+@given(st.floats(0, 1), st.floats(0.5, 150), st.floats(0.1, 20))
+def test_norm_loss_falls_with_the_size_of_both_limits(p: float, z: float, factor: float) -> None:
+    """Limits and length ten times as large make the loss a tenth; lambda has to make up for it."""
+    small, large = NormTarget(la=1.0, ua=60.0), NormTarget(la=factor, ua=60.0 * factor)
+    assert large.k == pytest.approx(small.k)
+    at = norm_loss(torch.tensor([z]), torch.tensor([p]), small)
+    scaled = norm_loss(torch.tensor([z * factor]), torch.tensor([p]), large)
+    assert float(scaled) * factor == pytest.approx(float(at), rel=1e-3, abs=1e-3)
+
+
 def test_norm_loss_pulls_each_sample_to_its_own_optimum() -> None:
     """A loss of shape (N, N) pulls all samples to one common norm."""
     p = torch.tensor([0.02] * 3 + [0.99] * 7)

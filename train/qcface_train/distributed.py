@@ -42,14 +42,20 @@ class World:
         Raises
         ------
         WorldError
-            If cuda is asked for and absent.
+            If cuda is asked for and absent, or there are fewer devices than processes.
         """
         if device == "cuda" and not torch.cuda.is_available():
             raise WorldError("run.device is cuda, but PyTorch finds no CUDA device; use auto or cpu")
         on_cuda = device != "cpu" and torch.cuda.is_available()
         place = torch.device("cpu")
         if on_cuda:
-            place = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+            number = int(os.environ.get("LOCAL_RANK", "0"))
+            if number >= torch.cuda.device_count():
+                raise WorldError(
+                    f"process {number + 1} of this machine has no CUDA device, there are {torch.cuda.device_count()}; "
+                    "start fewer with torchrun --nproc-per-node"
+                )
+            place = torch.device("cuda", number)
             torch.cuda.set_device(place)
         size = int(os.environ.get("WORLD_SIZE", "1"))
         if size > 1 and not dist.is_initialized():

@@ -24,7 +24,7 @@ from qcface_train.backbone import build_backbone
 from qcface_train.checkpoint import CheckpointError, save_weights
 from qcface_train.classifier import Classifier
 from qcface_train.data import Batch, BatchMaker, Split, ahead
-from qcface_train.distributed import World
+from qcface_train.distributed import World, WorldError
 from qcface_train.faces import FaceSet, read_whole
 from qcface_train.feeding import Feeder, OnlineTeacher
 from qcface_train.heads import build_margin, class_centres
@@ -68,6 +68,11 @@ class Trainer:
         Embeds the changed pictures, if the recipe wants that.
     pairs : mapping of str to PairSet, optional
         Verification sets to watch.
+
+    Raises
+    ------
+    WorldError
+        If the processes cannot share a batch equally, or cannot do what the recipe asks of them.
     """
 
     def __init__(
@@ -85,6 +90,7 @@ class Trainer:
         self.recipe, self.faces, self.split, self.folder = recipe, faces, split, folder
         self.world = world or World()
         self.pairs = pairs or {}
+        part = self._check_world()
         torch.manual_seed(recipe.data.seed)
         torch.set_num_threads(recipe.run.threads)
         self.model = build_backbone(recipe.model)
@@ -98,7 +104,6 @@ class Trainer:
         self.parallel = self.network = self.world.parallel(self.model)
         if recipe.run.compile:
             self.network = torch.compile(self.parallel, backend=recipe.run.compile)  # type: ignore[assignment]
-        part = self.world.even_part(recipe.run.batch)
         batches = BatchMaker(
             faces,
             split,
@@ -117,6 +122,19 @@ class Trainer:
         self.seconds = 0.0
         self._control_time = 0.0
         self._last_norms = torch.zeros(0)
+
+    def _check_world(self) -> slice:
+        """Return this process's part of each batch; raises WorldError where the recipe does not fit the processes."""
+        run = self.recipe.run
+        part = self.world.even_part(run.batch)
+        if (part.stop - part.start) % run.accumulate:
+            raise WorldError(
+                f"{part.stop - part.start} pictures a process cannot be computed in {run.accumulate} equal parts; "
+                "change run.batch or run.accumulate"
+            )
+        if run.sync_batch_norm and self.world.size > 1 and self.world.device.type != "cuda":
+            raise WorldError("run.sync_batch_norm needs CUDA devices; leave it out on a CPU")
+        return part
 
     def _build_classifier(self, targets: np.ndarray | None) -> Classifier:
         size, count = self.model.final_bn.num_features, self.split.class_count
@@ -214,7 +232,7 @@ class Trainer:
 
     def _check(self, figures: dict[str, float]) -> None:
         gradients = figures["gradient"] + figures["head_gradient"]
-        bad_gradient = self.precision.name != "fp16" and not math.isfinite(gradients)
+        bad_gradient = not math.isfinite(gradients) and not self.precision.may_overflow
         if math.isfinite(figures["loss"]) and not bad_gradient:
             return
         parts = ", ".join(f"{name}={value:.4g}" for name, value in figures.items())

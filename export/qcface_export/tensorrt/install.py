@@ -18,7 +18,7 @@ from qcface_sdk.bundle import Bundle, file_records
 from qcface_sdk.evaluation.thresholds import ThresholdRow as MeasuredRow
 from qcface_sdk.evaluation.thresholds import calibrate as measure_thresholds
 from qcface_sdk.manifest import Artifact
-from qcface_sdk.measurements import QualityMap, ThresholdRow
+from qcface_sdk.measurements import FusedStretch, QualityMap, ThresholdRow
 from qcface_sdk.runtime.engine_store import EngineStore, write_engine
 from qcface_sdk.runtime.trt_open import TrtEnvironment, engine_key, open_trt
 
@@ -69,6 +69,10 @@ def extended_bundle(request: Request, pictures: ProofPictures, built: Sequence[B
             *(row for file in ordered for row in _thresholds(request, pictures, file)),
         ),
         tails=tuple(tail for tail in old.tails if tail.artifact not in ids),
+        stretches=(
+            *(found for found in old.stretches if found.artifact not in ids),
+            *(found for file in ordered for found in _stretches(request, file)),
+        ),
         proofs=(*(p for p in old.proofs if p.artifact not in ids), *(f.report.to_proof() for f in ordered)),
         files=file_records(files),
     )
@@ -79,6 +83,16 @@ def _quality(request: Request, file: BuiltFile) -> QualityMap:
     source = request.bundle.quality_map(request.reference.id, REFERENCE_RUNTIME)
     note = _inherited(request)
     return replace(source, artifact=artifact_id(file.precision), runtime=RUNTIME, origin=f"{note}; {source.origin}")
+
+
+def _stretches(request: Request, file: BuiltFile) -> list[FusedStretch]:
+    """Return what fused templates of the FP32 file, which the engine was proved against, ask of thresholds."""
+    wanted, note = (request.reference.id, REFERENCE_RUNTIME), _inherited(request)
+    return [
+        replace(found, artifact=artifact_id(file.precision), runtime=RUNTIME, origin=f"{note}; {found.origin}")
+        for found in request.bundle.manifest.stretches
+        if (found.artifact, found.runtime) == wanted
+    ]
 
 
 def _thresholds(request: Request, pictures: ProofPictures, file: BuiltFile) -> list[ThresholdRow]:

@@ -83,6 +83,30 @@ class Calibrated:
         """All rows measured for this model, precision and runtime, largest rate first; also unsupported ones."""
         return tuple(sorted(self._calibration.thresholds, key=lambda row: -row.fmr))
 
+    def stretch(self, count: int | None) -> float:
+        """Return by how much a threshold grows for a template of `count` pictures. Thread-safe.
+
+        Thresholds are measured on single pictures; fused templates of two people look more alike
+        (`qcface_sdk.calibration.stretch`). `verify`, galleries opened with this engine, and doors take it into account.
+
+        Parameters
+        ----------
+        count : int or None
+            Pictures fused; ``None`` where that is not known, which asks for the most.
+
+        Returns
+        -------
+        float
+            Factor, at least 1; of both templates, where both are fused. 1 where the calibration has none: fused
+            templates are then held to the thresholds of single pictures.
+
+        Raises
+        ------
+        OptionError
+            If `count` is not positive.
+        """
+        return self._calibration.stretch(count)
+
     def search_threshold(self, fpir: float, size: int, *, extrapolate: bool = False) -> SearchThreshold:
         """Return the threshold for searching a gallery (1:N). Thread-safe.
 

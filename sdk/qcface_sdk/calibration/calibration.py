@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from qcface_sdk.bundle import Bundle
-from qcface_sdk.checks import check_fraction
+from qcface_sdk.checks import check_fraction, check_positive_int
 from qcface_sdk.errors import CalibrationError, ManifestError, ThresholdUnavailableError
-from qcface_sdk.measurements import ImpostorTail, QualityMap, ThresholdRow
+from qcface_sdk.measurements import FusedStretch, ImpostorTail, QualityMap, ThresholdRow
 from qcface_sdk.search import SearchThreshold, search_threshold
-from qcface_sdk.strict_json import decode, dump_object, parse_object
+from qcface_sdk.strict_json import OPTIONAL, decode, dump_object, parse_object
 from qcface_sdk.thresholds import threshold_at
 
 SCHEMA = 1
@@ -22,7 +22,7 @@ SCHEMA = 1
 class Calibration:
     """Measured thresholds, tail, quality map and gates. Immutable, so it may be shared by threads.
 
-    The file form is JSON with exactly these keys; `load` refuses any other.
+    The file form is JSON with exactly these keys, of which `stretches` may be missing; `load` refuses any other.
     """
 
     schema: int
@@ -43,22 +43,32 @@ class Calibration:
     """The tail of the impostor scores, or nothing."""
     quality: QualityMap
     """Magnitude to quality, and the gates."""
+    stretches: tuple[FusedStretch, ...] = field(default=(), metadata=OPTIONAL)
+    """What fused templates ask of thresholds, or nothing: they are then held to those of single pictures."""
 
     def __post_init__(self) -> None:
         if self.schema != SCHEMA:
             raise ManifestError(f"schema must be {SCHEMA}, got {self.schema}; calibrate again with this SDK")
         if len(self.tails) > 1:
             raise ManifestError(f"tails must hold at most one tail, got {len(self.tails)}")
+        if len(self.stretches) > 1:
+            raise ManifestError(f"stretches must hold at most one entry, got {len(self.stretches)}")
         own = (self.artifact, self.runtime)
-        entries: tuple[ThresholdRow | ImpostorTail | QualityMap, ...] = (*self.thresholds, *self.tails, self.quality)
-        for entry in entries:
+        measured: tuple[ThresholdRow | ImpostorTail | FusedStretch, ...] = (
+            *self.thresholds,
+            *self.tails,
+            *self.stretches,
+        )
+        for entry in (*measured, self.quality):
             if (entry.artifact, entry.runtime) != own:
                 raise ManifestError(f"all entries must be of {own}, got one of {(entry.artifact, entry.runtime)}")
 
     @classmethod
     def of_bundle(cls, bundle: Bundle, artifact: str, runtime: str) -> Calibration:
         """Return what a bundle holds for one artefact on one runtime."""
-        tails = tuple(t for t in bundle.manifest.tails if (t.artifact, t.runtime) == (artifact, runtime))
+        own = (artifact, runtime)
+        tails = tuple(tail for tail in bundle.manifest.tails if (tail.artifact, tail.runtime) == own)
+        stretches = tuple(found for found in bundle.manifest.stretches if (found.artifact, found.runtime) == own)
         return cls(
             SCHEMA,
             bundle.contract,
@@ -69,6 +79,7 @@ class Calibration:
             bundle.thresholds(artifact, runtime),
             tails,
             bundle.quality_map(artifact, runtime),
+            stretches,
         )
 
     @classmethod
@@ -123,6 +134,23 @@ class Calibration:
         if not self.thresholds:
             raise ThresholdUnavailableError(f"{self.data} has no thresholds for {self.artifact} on {self.runtime}")
         return threshold_at(self.thresholds, rate)
+
+    def stretch(self, count: int | None) -> float:
+        """Return the factor on a threshold for a template of `count` pictures; ``None``, unknown, asks for the most.
+
+        1 for a single picture, and for all where nothing was measured.
+
+        Raises
+        ------
+        OptionError
+            If `count` is not positive.
+        """
+        if count is not None:
+            check_positive_int("count", count)
+        if not self.stretches:
+            return 1.0
+        found = self.stretches[0]
+        return found.interval[1] if count is None else found.at(count)
 
     def search_threshold(self, fpir: float, size: int, *, extrapolate: bool = False) -> SearchThreshold:
         """Return the threshold for a gallery of `size` templates; see `qcface_sdk.search.search_threshold`."""

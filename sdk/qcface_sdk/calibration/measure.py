@@ -11,12 +11,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from qcface_sdk.calibration.calibration import SCHEMA, Calibration
 from qcface_sdk.calibration.gates import Comparisons, GateFit, measure_gate
+from qcface_sdk.calibration.stretch import measure_stretch
 from qcface_sdk.errors import InputError, OptionError
 from qcface_sdk.evaluation import PairScores, calibrate_scores, fit_quality, operate, score_all_pairs
 from qcface_sdk.evaluation import thresholds as measured_thresholds
 from qcface_sdk.evaluation.tail import fit_tail
 from qcface_sdk.evaluation.verification import MIN_IMPOSTOR_ERRORS
-from qcface_sdk.measurements import ImpostorTail, QualityGate, QualityMap, ThresholdRow
+from qcface_sdk.measurements import FusedStretch, ImpostorTail, QualityGate, QualityMap, ThresholdRow
 from qcface_sdk.quality import QualityScale
 
 FMRS = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
@@ -24,6 +25,9 @@ FMRS = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 
 QUALITY_FMR = 1e-4
 """False match rate that quality and gates speak of, where the counts support it; else the strictest that they do."""
+
+STRETCH_REPLICATES = 200
+"""Resamples at most for the factor of fused templates; its interval is narrow, and a resample takes long."""
 
 RETRY_BELOW, ENROLL_BELOW = 10.0, 50.0
 """Qualities of the gates unless told otherwise: nine of ten comparisons, or every other one, are expected to fail."""
@@ -62,7 +66,7 @@ def calibrate(
     replicates: int = 1000,
     seed: int = 0,
 ) -> Measured:
-    """Measure thresholds, tail, quality map and gates over all pairs of a labelled set.
+    """Measure thresholds, tail, quality map, gates and the factor for fused templates on a labelled set.
 
     Parameters
     ----------
@@ -97,12 +101,7 @@ def calibrate(
         raise OptionError(f"gates must satisfy 0 <= retry <= enroll <= 100, got {retry_below} and {enroll_below}")
     vectors: NDArray[np.float32] = np.asarray(embeddings, np.float32)
     scores = score_all_pairs(vectors, labels, tail=2.5 * FMRS[0])
-    rows = calibrate_scores(scores, FMRS, replicates=replicates, seed=seed)
-    if not any(row.supported for row in rows):
-        raise InputError(
-            f"{scores.impostor_count:,} impostor pairs support no false match rate at all: {FMRS[0]:g} needs "
-            f"{pairs_needed(FMRS[0]):,}; use more people"
-        )
+    rows = _supported_rows(scores, replicates, seed)
     origin = f"{data} ({len(vectors)} faces of {scores.subject_count} people); interval: 95 % bootstrap by identity"
     notes = [note for row in rows if (note := _unsupported_note(row))]
     magnitude = np.linalg.norm(vectors.astype(np.float64), axis=1)
@@ -115,8 +114,19 @@ def calibrate(
         thresholds=tuple(threshold_row(row, base.artifact, base.runtime, origin) for row in rows),
         tails=_tails(scores, base, origin, notes),
         quality=quality,
+        stretches=_stretches(vectors, scores, base, origin, notes, min(replicates, STRETCH_REPLICATES)),
     )
     return Measured(calibration, rows, gates, len(vectors), scores.subject_count, tuple(notes), scores)
+
+
+def _supported_rows(scores: PairScores, replicates: int, seed: int) -> tuple[measured_thresholds.ThresholdRow, ...]:
+    rows = calibrate_scores(scores, FMRS, replicates=replicates, seed=seed)
+    if not any(row.supported for row in rows):
+        raise InputError(
+            f"{scores.impostor_count:,} impostor pairs support no false match rate at all: {FMRS[0]:g} needs "
+            f"{pairs_needed(FMRS[0]):,}; use more people"
+        )
+    return rows
 
 
 def pairs_needed(fmr: float) -> int:
@@ -236,6 +246,23 @@ def _tails(scores: PairScores, base: Calibration, origin: str, notes: list[str])
     except InputError as error:
         notes.append(f"No tail was fitted, so nothing can be extrapolated: {error}.")
         return ()
+
+
+def _stretches(
+    embeddings: NDArray[np.float32],
+    scores: PairScores,
+    base: Calibration,
+    origin: str,
+    notes: list[str],
+    replicates: int,
+) -> tuple[FusedStretch, ...]:
+    try:
+        found = measure_stretch(embeddings, scores.subjects, base.artifact, base.runtime, origin, replicates=replicates)
+    except InputError as error:
+        kept = "carried over" if base.stretches else "not known; fused templates are held to those of single pictures"
+        notes.append(f"What fused templates ask of thresholds is {kept}: {error}.")
+        return tuple(replace(entry, origin=_carried(entry.origin)) for entry in base.stretches)
+    return (found,)
 
 
 def _unsupported_note(row: measured_thresholds.ThresholdRow) -> str | None:

@@ -13,6 +13,7 @@ from qcface_sdk.evaluation import PairScores, operate
 from qcface_sdk.html_page import render_list, render_page, render_table
 
 _POINTS = 60
+_COUNTS = (1, 2, 3, 5, 10, 64)
 
 
 def to_values(measured: Measured) -> dict[str, Any]:
@@ -35,6 +36,11 @@ def to_values(measured: Measured) -> dict[str, Any]:
             name: {"minimum": fit.minimum, "fnmr_at_most": fit.promise, "fnmr": fit.fnmr, "pairs": fit.comparisons}
             for name, fit in zip(("probe", "enroll"), gates, strict=True)
         },
+        "fused": [
+            {"factor_at_most": entry.interval[1], "limit": entry.limit, "interval": list(entry.interval),
+             "people": entry.people, "origin": entry.origin}
+            for entry in calibration.stretches
+        ],
         "notes": list(measured.notes),
     }  # fmt: skip
 
@@ -54,6 +60,8 @@ def render(measured: Measured) -> str:
         "<p class='note'>Intervals: 95 % bootstrap by identity. A rate that is not supported is refused by the engine, "
         "not extrapolated.</p>",
         _curves(measured.scores),
+        "<h2>Fused templates</h2>",
+        _fused(measured),
         "<h2>Quality</h2>",
         _quality(measured),
         "<h2>What these data do not say</h2>" if measured.notes else "",
@@ -78,6 +86,15 @@ def _thresholds(measured: Measured) -> str:
         for row in measured.rows
     ]
     return render_table(head, rows)
+
+
+def _fused(measured: Measured) -> str:
+    if not measured.calibration.stretches:
+        return "<p>Not measured: templates of several pictures are held to the thresholds of single pictures.</p>"
+    entry = measured.calibration.stretches[0]
+    rows = [(f"{count}", f"{entry.at(count):.3f}", f"{entry.at(count) ** 2:.3f}") for count in _COUNTS]
+    table = render_table(("pictures", "threshold times, against one picture", "both templates of so many"), rows)
+    return f"<p>{escape(entry.origin)}</p>{table}"
 
 
 def _curves(scores: PairScores) -> str:

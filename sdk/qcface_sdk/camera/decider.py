@@ -21,6 +21,7 @@ from qcface_sdk.camera.stages import StageError, Stages
 from qcface_sdk.engine import FaceEngine
 from qcface_sdk.errors import DegenerateLandmarksError, UnknownSubjectError
 from qcface_sdk.events import Liveness
+from qcface_sdk.matching import ask_more, grey_zone_from
 from qcface_sdk.quality import assess_faces
 from qcface_sdk.results import Candidate, Face, Identification, Outcome, Reason
 from qcface_sdk.template import Template
@@ -82,6 +83,8 @@ class Decider:
         self._door, self._liveness, self._access = door, liveness, access
         # Also where searches go by FPIR: one comparison with a credential's owner is a matter of FMR.
         self.one_to_one = rules.threshold if rules.threshold is not None else engine.threshold(rules.fmr or DEFAULT_FMR)
+        by_rate = rules.threshold is None
+        self._grey_from = grey_zone_from(engine.threshold, rules.fmr or DEFAULT_FMR) if by_rate else None
 
     def worth_embedding(self, case: Case, quality: PreQuality, time: float) -> bool:
         """Return whether a picture can improve what is known of a person."""
@@ -129,7 +132,12 @@ class Decider:
         """Return whether two tracks show one person, as far as one comparison can say."""
         if not a.fusion.count or not b.fusion.count:
             return False
-        return self._stages.run("fuse", lambda: a.fusion.template().similarity(b.fusion.template()) >= self.one_to_one)
+
+        def run() -> bool:
+            one, other = a.fusion.template(), b.fusion.template()
+            return one.similarity(other) >= self._limit(one, other.count)
+
+        return self._stages.run("fuse", run)
 
     def decide(self, case: Case, face: Face, frame: Frame, credential: str | None) -> Verdict | None:
         """Return what the evidence says, ``None`` while it says nothing yet."""
@@ -227,7 +235,9 @@ class Decider:
     def _search(self, template: Template) -> Identification:
         if self._rules.fpir is not None:
             return self._gallery.identify(template, fpir=self._rules.fpir)
-        return self._gallery.identify(template, threshold=self.one_to_one)
+        found = self._gallery.identify(template, threshold=self.one_to_one)
+        best = found.candidates[0] if found.candidates else None
+        return found if best is None else self._judged(found, best, template)
 
     def _compare(self, template: Template, credential: str) -> Identification:
         """Compare with one subject, in the form of a search."""
@@ -236,15 +246,38 @@ class Decider:
             enrolled = self._gallery.get(credential)
         except UnknownSubjectError:
             return Identification((), self.one_to_one, Outcome.REJECT, Reason.EMPTY_GALLERY, contract)
-        similarity = max((template.similarity(known) for known in enrolled), default=-1.0)
-        accepted = similarity >= self.one_to_one
-        return Identification(
-            (Candidate(credential, similarity),),
-            self.one_to_one,
-            Outcome.ACCEPT if accepted else Outcome.REJECT,
-            Reason.NONE if accepted else Reason.BELOW_THRESHOLD,
-            contract,
-        )
+        near = [Candidate(credential, template.similarity(known), known.count) for known in enrolled]
+        if not near:
+            near = [Candidate(credential, -1.0)]
+        best = max(near, key=lambda one: one.similarity - self._limit(template, one.pictures))
+        found = Identification((best,), self.one_to_one, Outcome.ACCEPT, Reason.NONE, contract)
+        return self._judged(found, best, template)
+
+    def _limit(self, template: Template, pictures: int | None) -> float:
+        """Return the smallest similarity accepted with a template of so many pictures."""
+        return ask_more(self.one_to_one, self._stretch(template, pictures))
+
+    def _stretch(self, template: Template, pictures: int | None) -> float:
+        """Return by how much a threshold grows for these two; one that was given in the rules is meant as it is."""
+        if self._rules.threshold is not None:
+            return 1.0
+        return self._engine.stretch(template.count) * self._engine.stretch(pictures)
+
+    def _judged(self, found: Identification, best: Candidate, template: Template) -> Identification:
+        """Hold the best candidate to the limit of the rate: more for fused templates, and a near miss is grey.
+
+        An accept may become something else here, nothing becomes an accept.
+        """
+        limit = self._limit(template, best.pictures)
+        if best.similarity >= limit:
+            return replace(found, threshold=limit)
+        reason, decision = found.reason | Reason.BELOW_THRESHOLD, found.decision
+        grey_from = self._grey_from
+        if grey_from is not None and best.similarity >= ask_more(grey_from, self._stretch(template, best.pictures)):
+            reason, decision = reason | Reason.GREY_ZONE, Outcome.RETRY
+        elif decision is Outcome.ACCEPT:
+            decision = Outcome.REJECT
+        return replace(found, threshold=limit, decision=decision, reason=reason)
 
 
 def _obstacle(reasons: Sequence[str]) -> str:

@@ -28,7 +28,8 @@ _EXAMPLES = """\
   qcface identify staff.db door.jpg --calibration site.json
 
 The result holds for this model, precision and runtime alone; with any other it is refused.
---json prints {"contract", "artifact", "runtime", "data", "faces", "people", "thresholds", "gates", "notes", "output"}.
+--json prints {"contract", "artifact", "runtime", "data", "faces", "people", "thresholds", "gates", "fused", "notes",
+"skipped", "output"}.
 """
 
 
@@ -112,6 +113,8 @@ def _print(measured: Measured) -> None:
     quality = measured.calibration.quality
     for name, gate in (("probe", quality.probe_gate), ("enrolment", quality.enroll_gate)):
         print(f"{name} gate: FNMR at FMR {gate.fmr:g} is at most {gate.fnmr:.4f} when quality >= {gate.minimum:g}")
+    for entry in measured.calibration.stretches:
+        print(f"fused templates: threshold times {entry.at(5):.3f} for five pictures, at most {entry.interval[1]:.3f}")
     for note in measured.notes:
         print(f"note: {note}")
 

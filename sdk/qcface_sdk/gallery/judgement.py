@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from enum import Flag, auto
 from typing import Any, Protocol
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from qcface_sdk.checks import check_fraction, check_threshold
 from qcface_sdk.errors import GalleryError, InputError, NotFiniteError, OptionError
-from qcface_sdk.matching import grey_zone_from
+from qcface_sdk.matching import ask_more, grey_zone_from, pictures_of
 from qcface_sdk.results import Candidate, Face, Identification, Outcome, Reason
 from qcface_sdk.template import Template
 
@@ -84,6 +84,16 @@ class Limit:
     extrapolated: bool = False
     grey_from: float | None = None
     """Similarity from which one below the threshold asks for another picture; ``None`` for no such zone."""
+    stretch: Callable[[int | None], float] | None = None
+    """Factor on both for a template of so many pictures, `FaceEngine.stretch`; ``None`` for none."""
+
+    def between(self, probe: int, enrolled: int | None) -> Limit:
+        """Return the limit for two templates of so many pictures; ``None`` is unknown."""
+        if self.stretch is None:
+            return self
+        factor = self.stretch(probe) * self.stretch(enrolled)
+        grey_from = None if self.grey_from is None else ask_more(self.grey_from, factor)
+        return replace(self, threshold=ask_more(self.threshold, factor), grey_from=grey_from)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +129,9 @@ def limit_of(
     fpir: Any = None,
     extrapolate: bool = False,
 ) -> Limit:
-    """Return the threshold that exactly one of the three asks for; the rates bring a grey zone below it.
+    """Return the threshold that exactly one of the three asks for.
+
+    The rates bring a grey zone below it, and ask more of fused templates where the judge knows how much.
 
     Raises
     ------
@@ -136,9 +148,11 @@ def limit_of(
         return Limit(check_threshold("threshold", threshold))
     if judge is None:
         raise OptionError(f"{given[0]} needs the model's thresholds; open the gallery with engine=, or give threshold=")
+    stretch = getattr(judge, "stretch", None)
     if fmr is not None:
         rate = check_fraction("fmr", fmr)
-        return Limit(judge.threshold(rate), fmr=rate, grey_from=grey_zone_from(judge.threshold, rate))
+        grey_from = grey_zone_from(judge.threshold, rate)
+        return Limit(judge.threshold(rate), fmr=rate, grey_from=grey_from, stretch=stretch)
     rate = check_fraction("fpir", fpir)
     search = getattr(judge, "search_threshold", None)
     if search is None:
@@ -155,6 +169,7 @@ def limit_of(
         rate,
         bool(getattr(found, "extrapolated", False)),
         grey_zone_from(lambda wanted: limit_at(wanted).threshold, rate),
+        stretch,
     )
 
 
@@ -208,6 +223,19 @@ def rivals(faces: Sequence[Face]) -> int:
     return sum(other.size >= _RIVAL_SHARE * faces[0].size for other in faces[1:])
 
 
+def refusal(name: str, issues: EnrolmentIssue, quality: float | None, similar: str | None, judge: Judge | None) -> str:
+    """Return why a person was not enrolled and what to do."""
+    words = []
+    if EnrolmentIssue.SEVERAL_FACES in issues:
+        words.append("another face of the picture is about as large (cut it to one person)")
+    if EnrolmentIssue.LOW_QUALITY in issues and judge is not None:
+        has = "no known quality" if quality is None else f"quality {quality:.0f}"
+        words.append(f"the picture has {has}, below the enrolment gate {judge.enroll_below:g} (take a better one)")
+    if EnrolmentIssue.LIKELY_DUPLICATE in issues:
+        words.append(f"the person looks like {similar!r}, who is enrolled already (use one id for one person)")
+    return f"{name!r} was not enrolled: {'; '.join(words)}. To enrol all the same, pass allow= or force=True"
+
+
 def unfit(probe: Any, vector: NDArray[np.float32] | None, gate: float | None) -> Reason:
     """Why a probe cannot lead to an accept, whoever is enrolled."""
     if probe is None:
@@ -229,12 +257,14 @@ def vector_of(probe: Any) -> NDArray[np.float32] | None:
 
 
 def identification(
-    reasons: Reason, candidates: tuple[Candidate, ...] | None, limit: Limit, contract: str | None
+    probe: Any, reasons: Reason, candidates: tuple[Candidate, ...] | None, single: Limit, contract: str | None
 ) -> Identification:
     """Decide; `candidates` is ``None`` where nothing was searched. Only what nothing speaks against is accepted.
 
-    The grey zone is looked at below the threshold only: it makes a retry out of a reject, never an accept.
+    `single` is the limit for single pictures; the one that holds is that of the probe and the best candidate. The grey
+    zone is looked at below the threshold only: it makes a retry out of a reject, never an accept.
     """
+    limit = single.between(pictures_of(probe), candidates[0].pictures if candidates else 1)
     reason, again = reasons, bool(reasons)
     if candidates is not None:
         if not candidates:

@@ -16,6 +16,9 @@ _FETCHED = 128
 
 _READ_TOGETHER = 16
 
+_Best = dict[str, tuple[float, int, int]]
+"""Subject to similarity, number and pictures of the most similar template."""
+
 Read = Callable[[Sequence[int]], list[Held]]
 
 
@@ -60,7 +63,7 @@ def _exact(
     complete: bool,
 ) -> tuple[Candidate, ...] | None:
     """Return the best subjects, or ``None`` if rows that were not fetched might be among them."""
-    wanted, best = probe.astype(np.float64), dict[str, tuple[float, int]]()
+    wanted, best = probe.astype(np.float64), _Best()
     present = int(np.count_nonzero(ids))
     for start in range(0, present, _READ_TOGETHER):
         if _settled(best, k, bounds[start]):
@@ -70,17 +73,17 @@ def _exact(
             score = float(np.clip(held.template.vector.astype(np.float64) @ wanted, -1.0, 1.0))
             known = best.get(held.subject)
             if known is None or (-score, held.template_id) < (-known[0], known[1]):
-                best[held.subject] = (score, held.template_id)
+                best[held.subject] = (score, held.template_id, held.template.count)
     if complete or _settled(best, k, bounds[-1]):
         return _candidates(best, k)
     return None
 
 
-def _settled(best: dict[str, tuple[float, int]], k: int, bound: float) -> bool:
+def _settled(best: _Best, k: int, bound: float) -> bool:
     """Whether a row whose true score is at most `bound` cannot be among the `k` best subjects."""
-    return len(best) >= k and sorted((score for score, _ in best.values()), reverse=True)[k - 1] > bound
+    return len(best) >= k and sorted((score for score, *_ in best.values()), reverse=True)[k - 1] > bound
 
 
-def _candidates(best: dict[str, tuple[float, int]], k: int) -> tuple[Candidate, ...]:
+def _candidates(best: _Best, k: int) -> tuple[Candidate, ...]:
     order = sorted(best.items(), key=lambda item: (-item[1][0], item[1][1]))
-    return tuple(Candidate(name, score) for name, (score, _) in order[:k])
+    return tuple(Candidate(name, score, pictures) for name, (score, _, pictures) in order[:k])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ from qcface_sdk.calibration import Calibration, Comparisons, calibrate
 from qcface_sdk.calibration.fused import fit_fused
 from qcface_sdk.errors import InputError, NotFiniteError, OptionError, ShapeError
 from qcface_sdk.evaluation import operate, score_all_pairs
-from qcface_sdk.manifest import Manifest
+from qcface_sdk.manifest import FusedStretch, Manifest
 from tiny_models import tiny_files, tiny_manifest
 
 MANIFEST: Manifest = tiny_manifest(tiny_files())
@@ -45,6 +47,8 @@ def test_calibrate_measures_thresholds_tail_quality_and_gates(rng: np.random.Gen
     assert made.calibration.quality.probe_gate.fnmr == probe.promise >= probe.fnmr
     assert enroll.minimum > probe.minimum
     assert (made.faces, made.people) == (750, 250)
+    (stretch,) = made.calibration.stretches
+    assert (stretch.people, stretch.comparisons) == (250, 250 * 249 // 2)
 
 
 def test_calibrate_says_what_the_counts_do_not_support(rng: np.random.Generator) -> None:
@@ -62,6 +66,16 @@ def test_calibrate_on_few_people_carries_over_what_it_cannot_measure(rng: np.ran
     assert made.calibration.tail is None
     assert any("quality map is carried over" in note for note in made.notes)
     assert any("nothing can be extrapolated" in note for note in made.notes)
+    assert made.calibration.stretches == ()
+    assert any("held to those of single pictures: thresholds for fused templates need 3,000" in n for n in made.notes)
+
+
+def test_calibrate_on_few_people_carries_over_what_fused_templates_ask(rng: np.random.Generator) -> None:
+    entry = FusedStretch(BASE.artifact, BASE.runtime, 0.5, 1.1, (1.05, 1.2), 100, 4950, "drawn before")
+    made = calibrate(*people(rng, 40, 2), replace(BASE, stretches=(entry,)), "drawn", replicates=40)
+    (carried,) = made.calibration.stretches
+    assert carried == replace(entry, origin="carried over, not measured here: drawn before")
+    assert any("ask of thresholds is carried over" in note for note in made.notes)
 
 
 def test_calibrate_uses_damaged_comparisons_for_quality(rng: np.random.Generator) -> None:

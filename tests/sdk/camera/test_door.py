@@ -43,6 +43,20 @@ def kinds(events: list[DoorEvent]) -> list[EventKind]:
     return [event.kind for event in events]
 
 
+class StrictEngine(SceneEngine):
+    """Recognises nobody at the rate of doors, everybody at ten times that rate."""
+
+    def threshold(self, fmr: float) -> float:
+        return 0.995 if fmr <= 1e-4 else 0.6
+
+
+class CautiousEngine(SceneEngine):
+    """Asks twice as much of fused templates."""
+
+    def stretch(self, count: int | None) -> float:
+        return 1.0 if count == 1 else 1.99
+
+
 class TestDecisions:
     def test_someone_enrolled_is_accepted_once_and_the_door_opens_once(self) -> None:
         scene = Scene([Person(1, end=4)])
@@ -148,6 +162,43 @@ class TestDecisions:
         assert scene.relay.commands == []
         assert searches == list(range(1, 3 * rules.max_pictures + 1))
         assert all(event.advice for event in scene.events[:2])
+
+    @pytest.mark.parametrize("credential", ["none", "required"])
+    @pytest.mark.parametrize("fmr", [None, 1e-4])
+    def test_grey_zone_of_a_rate_of_comparisons_asks_again_and_not_for_ever(
+        self, fmr: float | None, credential: str
+    ) -> None:
+        rules = DoorRules(min_face=60, fmr=fmr, max_pictures=4, attempts=2, patience=60, credential=credential)
+        scene = Scene([Person(1, end=9)], seconds=9, rules=rules, engine=StrictEngine())
+        if credential == "required":
+            scene.door.present("p1")
+        scene.play()
+        grey = ("below_threshold", "grey_zone")
+        assert scene.decisions() == [("retry", None, grey), ("reject", None, grey)]
+        assert scene.events[0].advice == "look into the camera once more"
+        assert scene.relay.commands == []
+
+    def test_threshold_has_no_grey_zone_and_means_the_same_for_all_templates(self) -> None:
+        rules = DoorRules(min_face=60, threshold=0.995, max_pictures=4)
+        scene = Scene([Person(1, end=4)], rules=rules, engine=StrictEngine())
+        scene.play()
+        assert scene.decisions()[0] == ("reject", None, ("below_threshold",))
+        scene = Scene([Person(1, end=4)], rules=DoorRules(min_face=60, threshold=0.5), engine=CautiousEngine())
+        scene.play()
+        assert scene.decisions() == [("accept", "p1", ())]
+
+    @pytest.mark.parametrize("credential", ["none", "required"])
+    def test_more_is_asked_of_fused_pictures(self, credential: str) -> None:
+        rules = DoorRules(min_face=60, max_pictures=4, credential=credential)
+        scene = Scene([Person(1, end=4)], rules=rules, engine=CautiousEngine())
+        if credential == "required":
+            scene.door.present("p1")
+        scene.play()
+        assert scene.relay.commands == []
+        assert scene.events[0].outcome is Outcome.REJECT
+        # The gallery does not say how many pictures are behind its templates in a search, so the most is asked.
+        factor = 1.99 if credential == "required" else 1.99**2
+        assert scene.events[0].threshold == min(1.0, 0.5 * factor)
 
     def test_grey_zone_is_left_when_more_pictures_decide(self) -> None:
         scene = Scene([Person(1, end=4)], rules=DoorRules(min_face=60, fpir=1e-3, max_pictures=8))

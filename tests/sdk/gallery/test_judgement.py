@@ -215,14 +215,52 @@ def test_grey_zone_of_an_extrapolated_search_is_no_farther_than_asked_for(judged
     assert limit.grey_from == Engine().search_threshold(1e-3, 10).threshold < limit.threshold
 
 
+class Fusing(Engine):
+    """Asks 10 % more for each fused template, 30 % where it is not known how many pictures it holds."""
+
+    def stretch(self, count: int | None) -> float:
+        return {1: 1.0, None: 1.3}.get(count, 1.1)
+
+
+def test_more_is_asked_of_fused_templates_on_either_side():
+    assert Limit(0.8).between(3, 3) == Limit(0.8)
+    for options in ({"fmr": 1e-4}, {"fpir": 0.1}):
+        limit = limit_of(Fusing(), 2, **options)
+        assert limit.between(1, 1).threshold == limit.threshold
+        assert limit.between(4, 1).threshold == pytest.approx(1.1 * limit.threshold)
+        assert limit.between(4, 2).threshold == pytest.approx(min(1.0, 1.21 * limit.threshold))
+        assert limit.between(1, None).threshold == pytest.approx(min(1.0, 1.3 * limit.threshold))
+        if limit.grey_from is not None:
+            assert limit.between(4, 1).grey_from == pytest.approx(1.1 * limit.grey_from)
+    assert limit_of(Fusing(), 2, threshold=0.8).between(4, 4).threshold == 0.8
+
+
+def test_gallery_asks_more_where_the_enrolled_template_is_fused(path, gallery, person):
+    gallery.close()
+    with Gallery.open(path, engine=Fusing()) as opened:
+        one = face_at(np.eye(64)[0], 90)
+        near = np.eye(64)[0] * 0.85 + np.eye(64)[1] * np.sqrt(1 - 0.85**2)
+        opened.enroll("single", one)
+        found = opened.identify(face_at(near * 9, 90), fmr=1e-4)
+        assert (found.decision, found.threshold, found.candidates[0].pictures) == (Outcome.ACCEPT, 0.8, 1)
+        opened.remove("single")
+        opened.enroll("fused", Template.from_embeddings(np.eye(64)[:1].repeat(3, axis=0) * 9, CONTRACT))
+        found = opened.identify(face_at(near * 9, 90), fmr=1e-4)
+        assert (found.decision, found.candidates[0].pictures) == (Outcome.RETRY, 3)
+        assert found.threshold == pytest.approx(0.88)
+        assert Reason.GREY_ZONE in found.reason
+        # A threshold that was given is meant as it is.
+        assert opened.identify(face_at(near * 9, 90), threshold=0.8).subject == "fused"
+
+
 _NUMBERS = st.floats(-1, 1) | st.just(float("nan"))
 
 
 @given(_NUMBERS, _NUMBERS, _NUMBERS | st.none(), st.sampled_from([Reason.NONE, Reason.LOW_QUALITY_A, Reason.NO_FACE]))
 def test_a_grey_zone_wherever_it_is_never_accepts(similarity, threshold, grey_from, unfit):
     candidates = (Candidate("ann", similarity),)
-    found = identification(unfit, candidates, Limit(threshold, grey_from=grey_from), CONTRACT)
-    without = identification(unfit, candidates, Limit(threshold), CONTRACT)
+    found = identification(None, unfit, candidates, Limit(threshold, grey_from=grey_from), CONTRACT)
+    without = identification(None, unfit, candidates, Limit(threshold), CONTRACT)
     assert (found.decision is Outcome.ACCEPT) == (similarity >= threshold and unfit is Reason.NONE)
     assert (found.subject is None) == (found.decision is not Outcome.ACCEPT)
     # All that a zone does is to ask again instead of rejecting.
@@ -232,4 +270,4 @@ def test_a_grey_zone_wherever_it_is_never_accepts(similarity, threshold, grey_fr
 
 @given(_NUMBERS | st.none())
 def test_a_grey_zone_of_nobody_is_a_reject(grey_from):
-    assert identification(Reason.NONE, (), Limit(0.5, grey_from=grey_from), CONTRACT).decision is Outcome.REJECT
+    assert identification(None, Reason.NONE, (), Limit(0.5, grey_from=grey_from), CONTRACT).decision is Outcome.REJECT

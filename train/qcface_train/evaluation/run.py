@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from qcface_sdk.calibration.fused import fit_fused
 from qcface_sdk.calibration.gates import Comparisons
-from qcface_sdk.calibration.measure import describe_gate, measure_gates, with_quality
+from qcface_sdk.calibration.measure import STRETCH_REPLICATES, describe_gate, measure_gates, with_quality
+from qcface_sdk.calibration.stretch import measure_stretch
 from qcface_sdk.errors import InputError
 from qcface_sdk.evaluation import PairScores, QualityMapping, operate, score_all_pairs
 from qcface_sdk.evaluation.tail import fit_tail
@@ -117,12 +118,24 @@ def measure(options: Options, recognizer: Recognizer, faces: VerificationSet) ->
         "rejection": protocol.measure_rejection(scores, qualities, replicates=options.replicates),
         "quality": _fit_quality(options, recognizer, faces, scores, embeddings, ladder),
         "tail": _fit_tail(scores),
+        "stretch": _measure_stretch(options, recognizer, faces, embeddings),
     }
 
 
 def _fit_tail(scores: PairScores) -> Figures:
     try:
         return asdict(fit_tail(scores))
+    except InputError as error:
+        return {"reason": str(error)}
+
+
+def _measure_stretch(
+    options: Options, recognizer: Recognizer, faces: VerificationSet, embeddings: NDArray[np.float32]
+) -> Figures:
+    replicates = min(options.replicates, STRETCH_REPLICATES)
+    about = (recognizer.artifact, recognizer.runtime, f"pictures of {options.data_name}, not trained on")
+    try:
+        return asdict(measure_stretch(embeddings, faces.subjects, *about, replicates=replicates))
     except InputError as error:
         return {"reason": str(error)}
 
@@ -230,6 +243,11 @@ def tail_rows(figures: Figures) -> list[Figures]:
     return [{"artifact": model["artifact"], "runtime": model["runtime"], **tail, "origin": origin}]
 
 
+def stretch_rows(figures: Figures) -> list[Figures]:
+    """Return what fused templates ask of thresholds as the manifest holds it, or nothing if it was not measured."""
+    return [] if "reason" in figures["stretch"] else [figures["stretch"]]
+
+
 def write_reports(figures: Figures, folder: Path) -> None:
     """Write ``evaluation.json``, ``report.html`` and the manifest's parts ``thresholds.json`` and ``quality.json``.
 
@@ -244,8 +262,15 @@ def write_reports(figures: Figures, folder: Path) -> None:
 
 
 def write_thresholds(figures: Figures, file: Path) -> None:
-    """Write the threshold rows, and the tail, as ``export/pack_bundle.py --thresholds`` takes them."""
-    _write_json(file, {"thresholds": threshold_rows(figures), "tails": tail_rows(figures)})
+    """Write thresholds, tail and factor for fused templates as ``export/pack_bundle.py --thresholds`` takes them."""
+    _write_json(
+        file,
+        {
+            "thresholds": threshold_rows(figures),
+            "tails": tail_rows(figures),
+            "stretches": stretch_rows(figures),
+        },
+    )
 
 
 def write_quality(figures: Figures, file: Path) -> None:
