@@ -76,4 +76,5 @@ def template_of_row(row: dict[str, Any]) -> Template:
         float(row["magnitude"]),
         int(row["count"]),
         float(row["created"]),
+        quality_of_row(row),
     )

@@ -55,7 +55,7 @@ def test_review_finds_every_pair_that_looks_like_one_person_and_counts_chance(ju
     # 13 templates of 12 people: every pair but the one of two templates of p3
     assert (doubles.threshold, doubles.fmr, doubles.pairs) == (0.8, 1e-5, 13 * 12 // 2 - 1)
     assert doubles.by_chance == pytest.approx(77e-5)
-    assert "about 0.00077 are to be expected by chance" in said(review(judged), "Likely one person under two ids: 1,")
+    assert "chance alone would give about 0.00077" in said(review(judged), "Likely one person under two ids: 1;")
     assert review(judged, doubles=False).doubles is None
 
 
@@ -135,6 +135,26 @@ def test_review_follows_backups_and_copies_of_the_keys(path, gallery, person, tm
     found = review(gallery)
     assert (found.keys.keys, found.keys.removed_since) == (7, 2)
     assert said(found, "Removed, and still readable with the copy of the wrapped keys: 2 people")
+    gallery.export(tmp_path / "some", "correct horse battery", subjects=["p5"])
+    gallery.import_from(tmp_path / "some", "correct horse battery", conflict="replace")
+    assert review(gallery).keys.removed_since == 3
+
+
+def test_review_says_what_backup_and_copy_do_not_have_yet(gallery, person, tmp_path):
+    gallery.backup(tmp_path / "copy")
+    gallery.enroll("first", person(50))
+    gallery.backup_keys(tmp_path / "keys")
+    gallery.enroll("second", person(51))
+    gallery.enroll("p3", person(52))  # the same key
+    found = review(gallery)
+    assert (found.keys.not_backed_up, found.keys.not_copied, found.keys.rotated_since) == (2, 1, False)
+    assert said(found, "Enrolled since the last backup: 2 people")
+    assert said(found, "Not in the copy of the wrapped keys, so lost with the disk: 1 person")
+    gallery.rotate_key()
+    assert said(review(gallery), "The copy of the wrapped keys opens with an earlier master key only")
+    gallery.backup_keys(tmp_path / "keys")
+    gallery.backup(tmp_path / "later")
+    assert not [sentence for sentence in review(gallery).attention if "copy" in sentence or "backup" in sentence]
 
 
 def test_review_says_where_the_master_key_lies_and_never_what_it_is(path, gallery, tmp_path):

@@ -161,6 +161,19 @@ def test_restore_of_something_else_raises(path, tmp_path):
     assert not path.exists()
 
 
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.95])
+def test_restore_of_half_a_backup_raises_and_leaves_the_gallery(path, gallery, person, tmp_path, share):
+    gallery.backup(tmp_path / "copy")
+    gallery.close()
+    data = (tmp_path / "copy").read_bytes()
+    (tmp_path / "copy").write_bytes(data[: int(share * len(data))])
+    with pytest.raises(GalleryFormatError, match="damaged"):
+        restore(tmp_path / "copy", path, replace=True)
+    assert not list(tmp_path.glob("*.restoring*"))
+    with Gallery.open(path) as again:
+        assert again.identify(person(7), threshold=0.9).subject == "p7"
+
+
 def test_backup_never_overwrites(gallery, tmp_path):
     (tmp_path / "there").write_text("mine")
     with pytest.raises(GalleryStorageError, match="choose a new name"):

@@ -87,6 +87,16 @@ def test_search_equals_the_embedded_gallerys(central, door):
         )
 
 
+def test_fused_quality_comes_back(central, door):
+    one = person(1)
+    fused = Template(CONTRACT, one.vector, one.magnitude, 3, 1.0, 71.5)
+    central.enroll("ada", fused)
+    assert central.get("ada") == (fused,)
+    sync(door, central)
+    assert door.get("ada") == (fused,)
+    assert door.report("ada").templates[0]["quality"] == 71.5
+
+
 def test_many_templates_of_one_person_hide_nobody(central):
     rng = np.random.default_rng(1)
     for _ in range(25):
