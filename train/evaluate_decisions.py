@@ -1,8 +1,9 @@
 """Check a bundle's decisions on people and sources they were not calibrated on.
 
 Example: python train/evaluate_decisions.py --model BUNDLE --lfw DATA/lfw --train DATA/train --output report
-Thresholds and gates of the people of LFW's folds 1-5 on those of folds 6-10, and the reverse; thresholds of all of LFW
-on the identities held out from training, by source. Writes decisions.json and decisions.md.
+Thresholds, gates and the factor for fused templates of the people of LFW's folds 1-5 on those of folds 6-10, and the
+reverse; thresholds of all of LFW on the identities held out from training, by source. Writes decisions.json, .md and
+.html.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import io
 import sys
 import tarfile
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +25,17 @@ from numpy.typing import NDArray
 
 from qcface_sdk.bundle import Bundle
 from qcface_sdk.errors import InputError
+from qcface_sdk.evaluation import rates_by_group
 from qcface_sdk.image import decode_image
 from qcface_train.data import split_identities
+from qcface_train.evaluation.decision_report import to_markdown
 from qcface_train.evaluation.lfw import read_lfw
 from qcface_train.evaluation.recognizer import Recognizer
 from qcface_train.evaluation.study import run_study, study_parser
 from qcface_train.evaluation.transfer import (
     FMRS,
     check_conditioned,
+    check_fused,
     check_gates,
     check_thresholds,
     make_half,
@@ -62,6 +67,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
             "impostors": [known.scores.impostor_count, other.scores.impostor_count],
             "thresholds": check_thresholds(known, other, replicates=args.replicates),
             "gates": check_gates(known, other, minima, (network.la, network.ua)),
+            "fused": check_fused(known, other, replicates=args.replicates),
             "conditioned": check_conditioned(known, other),
         }
     if args.train:
@@ -76,31 +82,13 @@ def measure_held_out(args: argparse.Namespace, bundle: Bundle, network: Recogniz
     with (args.train / "classes.csv").open(newline="", encoding="utf-8") as file:
         source = {int(row["label"]): row["source_set"] for row in csv.DictReader(file)}
     embeddings = network.embed(crops, "held out")
-    unit = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
-    similarity = unit @ unit.T
-    rows, columns = np.triu_indices(len(labels), 1)
-    same = labels[rows] == labels[columns]
     sets = np.array([source[int(label)] for label in labels])
-    figures: dict[str, Any] = {"identities": len(np.unique(labels)), "pictures": len(labels), "sources": {}}
-    names = ["all", *np.unique(sets)]
-    for name in names:
-        inside = np.full(len(rows), True) if name == "all" else (sets[rows] == name) & (sets[columns] == name)
-        scores, genuine = similarity[rows[inside], columns[inside]], same[inside]
-        if not genuine.any() or genuine.all():
-            continue
-        figures["sources"][str(name)] = {
-            "genuine": int(genuine.sum()),
-            "impostor": int((~genuine).sum()),
-            "rates": {
-                f"{fmr:g}": {
-                    "fmr": float(np.mean(scores[~genuine] >= row.threshold)),
-                    "fnmr": float(np.mean(scores[genuine] < row.threshold)),
-                }
-                for fmr in FMRS
-                for row in [bundle.threshold(network.artifact, "onnxruntime", fmr)]
-            },
-        }
-    return figures
+    rates = {
+        f"{fmr:g}": [asdict(group) for group in rates_by_group(embeddings, labels, sets, row.threshold)]
+        for fmr in FMRS
+        for row in [bundle.threshold(network.artifact, "onnxruntime", fmr)]
+    }
+    return {"identities": len(np.unique(labels)), "pictures": len(labels), "rates": rates}
 
 
 def read_held_out(folder: Path, held_out: int, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -125,45 +113,6 @@ def read_held_out(folder: Path, held_out: int, seed: int) -> tuple[NDArray[np.ui
     rows = split_identities(numbers, held_out, seed).held_out_rows
     crops = np.stack([decode_image(pictures[keys[row]], name=keys[row]) for row in rows])
     return crops, numbers[rows]
-
-
-def to_markdown(figures: dict[str, Any]) -> str:
-    """Return the figures as tables."""
-    lines = [f"LFW people of folds 1-5: {figures['people'][0]}, of folds 6-10: {figures['people'][1]}."]
-    ratios = ("FMR asked", "measured", "ratio", "its 95 % interval", "FNMR there", "here")
-    lines += _head("calibrated on, checked on", *ratios)
-    for name, half in figures["halves"].items():
-        for row in half["thresholds"]:
-            interval = f"{row['interval'][0]:.2f} to {row['interval'][1]:.2f}"
-            rates = (f"{100 * row['fnmr']:.1f} %", f"{100 * row['measured_fnmr']:.1f} %")
-            measured = (f"{row['measured_fmr']:.3g}", f"{row['ratio']:.2f}", interval)
-            lines.append(_row(name, f"{row['fmr']:g}", *measured, *rates))
-    lines += _head("gate, halves", "quality from", "FNMR at most", "measured on the other half", "holds")
-    for name, half in figures["halves"].items():
-        for gate, row in half["gates"].items():
-            rates = (f"{100 * row['promise']:.1f} %", f"{100 * row['measured']:.1f} %")
-            lines.append(_row(f"{gate}, {name}", f"{row['minimum']:g}", *rates, "yes" if row["holds"] else "no"))
-    lines += _head("thresholds at FMR 1e-4, halves", "FMR measured", "FNMR measured")
-    for name, half in figures["halves"].items():
-        for kind in ("plain", "conditioned"):
-            row = half["conditioned"][kind]
-            lines.append(_row(f"{kind}, {name}", f"{row['fmr']:.3g}", f"{100 * row['fnmr']:.1f} %"))
-    if "held_out" in figures:
-        rates_head = [text for fmr in FMRS for text in (f"FMR at {fmr:g}", "FNMR")]
-        lines += _head("held out from training, source", "genuine", "impostor", *rates_head)
-        for name, row in figures["held_out"]["sources"].items():
-            cells = [(f"{rate['fmr']:.2g}", f"{100 * rate['fnmr']:.1f} %") for rate in row["rates"].values()]
-            counts = (f"{row['genuine']:,}", f"{row['impostor']:,}")
-            lines.append(_row(name, *counts, *(cell for pair in cells for cell in pair)))
-    return "\n".join(lines) + "\n"
-
-
-def _row(*cells: str) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def _head(*cells: str) -> list[str]:
-    return ["", _row(*cells), "|---" * len(cells) + "|"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:

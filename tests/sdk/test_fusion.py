@@ -57,6 +57,16 @@ def test_template_is_the_magnitude_weighted_mean_of_unit_vectors(rng: np.random.
     assert made.quality == filled(faces).quality
 
 
+def test_uses_tells_which_faces_are_in_the_template(rng: np.random.Generator) -> None:
+    faces, (stranger,) = pictures(rng, 1, 4), pictures(rng, 2, 1)
+    made = filled([*faces, stranger])
+    assert [made.uses(one) for one in faces] == [True] * 4
+    assert not made.uses(stranger)
+    assert not made.uses(pictures(rng, 1, 1)[0])
+    made.remove(faces[0])
+    assert not made.uses(faces[0])
+
+
 @given(seed=st.integers(0, 2**32 - 1), order=st.permutations(range(6)))
 def test_order_of_adding_never_matters(seed: int, order: list[int]) -> None:
     rng = np.random.default_rng(seed)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
 
+from qcface_sdk.evaluation import rates_by_group
 from qcface_sdk.quality import QualityScale
+from qcface_train.evaluation.decision_report import to_markdown, to_page
 from qcface_train.evaluation.fusion_study import study_outliers, study_quality, study_rules
 from qcface_train.evaluation.tracks import FRAMES, Tracks, fused_similarity
-from qcface_train.evaluation.transfer import check_conditioned, check_gates, check_thresholds, make_half
+from qcface_train.evaluation.transfer import check_conditioned, check_fused, check_gates, check_thresholds, make_half
 
 TRAIN = Path(__file__).resolve().parents[2] / "train"
 
@@ -64,6 +67,7 @@ def test_study_outliers_rejects_the_stranger(tracks: tuple[Tracks, np.ndarray]) 
 def test_study_quality_has_a_row_for_each_number_of_frames(tracks: tuple[Tracks, np.ndarray]) -> None:
     figures = study_quality(*tracks, QualityScale([(0.0, 0.0), (100.0, 100.0)], [(0.0, 0.0), (400.0, 100.0)]), 0.4)
     assert list(figures) == ["1", "2", "3", "4", "5"]
+    assert all((row["fnmr_asked"], row["fmr_asked"]) == (row["measured"], row["fmr"]) for row in figures.values())
     measured = [row["measured"] for row in figures.values()]
     assert measured[-1] < measured[0]
     found = float(np.mean(fused_similarity(tracks[0], tracks[1], FRAMES) < 0.4))
@@ -79,9 +83,36 @@ def test_checks_hold_on_another_half_of_the_same_kind(rng: np.random.Generator) 
     assert first["holds"]
     gates = check_gates(known, other, (10.0, 50.0), (1.0, 100.0))
     assert all(0 <= gate["measured"] <= 1 for gate in gates.values())
+    for row in check_fused(known, other, ((2, 1), (3, 3)), replicates=20):
+        assert row["people"] == 250
+        assert row["asked"] <= row["plain"]
+        assert row["asked_interval"][0] <= row["asked"] <= row["asked_interval"][1]
+        assert row["factor"] >= 1
     found = check_conditioned(known, other)
     assert len(found["conditioned"]["thresholds"]) == 3
     assert 0 <= found["conditioned"]["fmr"] < 1e-2
+
+
+def test_report_says_all_figures_in_markdown_and_html(rng: np.random.Generator) -> None:
+    embeddings, labels = drawn(rng, 300, 3)
+    halves = [make_half(embeddings, labels, part) for part in (np.arange(150), np.arange(150, 300))]
+    half = {
+        "thresholds": check_thresholds(*halves, replicates=20),
+        "gates": check_gates(*halves, (10.0, 50.0), (1.0, 100.0)),
+        "fused": check_fused(*halves, ((2, 1),), replicates=20),
+        "conditioned": check_conditioned(*halves),
+    }
+    sources = np.where(labels % 2 == 0, "<masks>", "plain")
+    groups = [asdict(group) for group in rates_by_group(embeddings, labels, sources, 0.4, replicates=20)]
+    figures = {"model": "m", "people": [150, 150], "halves": {"a to b": half}, "held_out": {"rates": {"0.001": groups}}}
+    text, page = to_markdown(figures), to_page(figures)
+    assert "| plain | 150 |" in text
+    assert f"| {half['fused'][0]['plain']:.2f} |" in text
+    assert "&lt;masks&gt;" in page
+    assert "<masks>" not in page
+    for title in ("Thresholds", "Gates", "Fused templates at FMR 1e-3", "at the threshold of FMR 0.001"):
+        assert title in text
+        assert title in page
 
 
 @pytest.mark.parametrize("name", ["evaluate_fusion", "evaluate_decisions"])

@@ -75,6 +75,15 @@ def test_train_step_takes_any_seed_of_thirty_two_bits(tmp_path: Path) -> None:
     assert np.isfinite(trainer.train_step(trainer.make_batch(0))["loss"])
 
 
+def test_gradients_that_no_scale_makes_finite_end_a_run_in_fp16(tmp_path: Path) -> None:
+    trainer = make_trainer(tiny_recipe(run={"precision": "fp16"}), tmp_path)
+    figures = {"loss": 1.0, "gradient": float("inf"), "head_gradient": 1.0}
+    trainer._check(figures)
+    trainer.precision.scale = 1.0
+    with pytest.raises(DivergedError):
+        trainer._check(figures)
+
+
 class ForgetfulWorld(World):
     """Two processes of which this one is well; the maximum loses a NaN, as that of a comparison does."""
 

@@ -24,6 +24,21 @@ def test_fp16_halves_its_scale_on_overflow_and_doubles_it_after_patience() -> No
     assert again.state() == precision.state()
 
 
+def test_overflow_at_the_smallest_scale_is_no_matter_of_the_scale() -> None:
+    """Else a run whose gradients never become finite would skip every step to its end."""
+    precision = Precision("fp16", CPU)
+    while precision.may_overflow:
+        precision.take_step(float("inf"))
+    assert precision.scale == 1.0
+    assert not Precision("bf16", CPU).may_overflow
+
+
+def test_fp16_that_goes_on_from_another_format_begins_with_its_own_scale() -> None:
+    precision = Precision("fp16", CPU)
+    precision.resume(Precision("bf16", CPU).state())
+    assert precision.state() == Precision("fp16", CPU).state()
+
+
 def test_unscale_divides_gradients_and_skips_those_that_are_missing() -> None:
     precision = Precision("fp16", CPU)
     weight, unused = (torch.nn.Parameter(torch.ones(2)) for _ in range(2))

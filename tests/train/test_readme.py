@@ -22,7 +22,7 @@ DOCUMENT = Document.of("train/README.md")
 PARTS = {"data": DataArguments, "loss": LossArguments, "model": ModelArguments, "run": RunArguments}
 
 
-@pytest.mark.parametrize("line", [line for line in DOCUMENT.shell_lines if "python train/" in line])
+@pytest.mark.parametrize("line", [line for line in DOCUMENT.shell_lines if line.startswith("python ")])
 def test_commands_are_accepted_by_the_scripts(line: str) -> None:
     check_script(line)
 
@@ -62,6 +62,32 @@ def test_one_command_trains_draws_a_bar_and_writes_curves_and_a_report(tmp_path:
     assert "Held-out identities" in (out / "report.html").read_text()
     assert list((out / "tensorboard").iterdir())
     assert (out / "weights.pt").is_file()
+
+
+def test_own_recipe_goes_on_from_the_kept_weights_with_folders_of_crops(tmp_path: Path) -> None:
+    """The commands for one's own photographs, from the crops on, with drawn people and two steps."""
+    import cv2
+
+    from qcface_train.arguments import Recipe
+    from qcface_train.drawing import draw_faces
+    from qcface_train.opening import open_trainer
+
+    faces = draw_faces(25, 4, 1)
+    for row, (picture, label) in enumerate(zip(faces.images, faces.labels, strict=True)):
+        place = tmp_path / f"data/crops/person {label}/{row}.jpg.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(place), picture[..., ::-1])
+    text = (ROOT / "train/configs/own.yaml").read_text()
+    assert "batch: 128 " in text
+    (tmp_path / "own.yaml").write_text(text.replace("batch: 128 ", "batch: 8 "))
+    recipe = Recipe.from_yaml(tmp_path / "own.yaml")
+    trainer = open_trainer(recipe, tmp_path / "data", tmp_path / "cache", tmp_path / "run")
+    trainer.start_from(ROOT / "train/weights/edge.pt")
+    assert trainer.classifier.classes == 5
+    assert len(trainer.split.held_out_rows) == 80
+    assert trainer.plan.steps == 12 * 20 // 8
+    figures = [trainer.train_step(trainer.make_batch(step)) for step in range(2)]
+    assert all(figure["loss"] > 0 for figure in figures)
 
 
 def test_run_inside_the_source_tree_is_refused(tmp_path: Path) -> None:

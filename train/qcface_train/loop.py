@@ -232,7 +232,7 @@ class Trainer:
 
     def _check(self, figures: dict[str, float]) -> None:
         gradients = figures["gradient"] + figures["head_gradient"]
-        bad_gradient = self.precision.name != "fp16" and not math.isfinite(gradients)
+        bad_gradient = not math.isfinite(gradients) and not self.precision.may_overflow
         if math.isfinite(figures["loss"]) and not bad_gradient:
             return
         parts = ", ".join(f"{name}={value:.4g}" for name, value in figures.items())

@@ -61,11 +61,16 @@ class Precision:
             self.scale, self._good = self.scale * 2, 0
         return True
 
+    @property
+    def may_overflow(self) -> bool:
+        """Whether gradients that are not finite are a matter of the scale, which can still be halved."""
+        return self.name == "fp16" and self.scale > 1.0
+
     def state(self) -> list[float]:
         """Return what a resume needs."""
         return [self.scale, float(self._good)]
 
     def resume(self, state: list[float]) -> None:
-        """Go on from what `state` gave."""
-        if self.name == "fp16":
+        """Go on from what `state` gave; a run that computed in another format leaves no scale to go on with."""
+        if self.name == "fp16" and state[0] > 1.0:
             self.scale, self._good = float(state[0]), int(state[1])

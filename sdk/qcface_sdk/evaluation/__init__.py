@@ -11,6 +11,7 @@ from qcface_sdk.evaluation.bootstrap import (
     resample_twice,
 )
 from qcface_sdk.evaluation.correlation import LadderCorrelation, kendall, ladder_correlation, rank, spearman
+from qcface_sdk.evaluation.groups import GroupRates, Rate, rates_by_group
 from qcface_sdk.evaluation.identification import Search, best_scores, miss_rate, search_probes
 from qcface_sdk.evaluation.ladder import KINDS, LADDER, LADDER_SEED, LEVELS, UNITS, climb, degrade
 from qcface_sdk.evaluation.qmagface import QMagFace, fit_qmagface
@@ -54,11 +55,13 @@ __all__ = [
     "Difference",
     "EdcCurve",
     "FoldAccuracy",
+    "GroupRates",
     "LadderCorrelation",
     "Operation",
     "PairScores",
     "QMagFace",
     "QualityMapping",
+    "Rate",
     "RocCurve",
     "Search",
     "Templates",
@@ -92,6 +95,7 @@ __all__ = [
     "percentile_interval",
     "pool_templates",
     "rank",
+    "rates_by_group",
     "resample",
     "resample_twice",
     "score_all_pairs",

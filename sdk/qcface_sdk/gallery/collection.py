@@ -141,7 +141,7 @@ class Collection:
                 anns_field="vector",
                 limit=limit,
                 filter=f"expires < 0 or expires > {now!r}",
-                output_fields=["subject", "contract", "vector", "enrolled"],
+                output_fields=["subject", "contract", "vector", "enrolled", "count"],
                 search_params={"metric_type": "IP"},
                 consistency_level="Strong",
                 timeout=self._timeout,

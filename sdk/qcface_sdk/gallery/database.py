@@ -17,7 +17,7 @@ from pathlib import Path
 
 from qcface_sdk.errors import GalleryError, GalleryStorageError
 from qcface_sdk.gallery.master import sync_folder
-from qcface_sdk.gallery.schema import PAGE_BYTES, check_header, check_schema, create_if_empty
+from qcface_sdk.gallery.schema import PAGE_BYTES, check_header, check_schema, check_version, create_if_empty
 from qcface_sdk.gallery.storage_errors import storage_errors
 
 _Identity = tuple[int, int]
@@ -49,6 +49,7 @@ class Database:
         self._write_lock = threading.RLock()
         self._reader: sqlite3.Connection | None = None
         self._writer: sqlite3.Connection | None = None
+        self._made = False
         with _opening:
             if not read_only:
                 _create_file(self.path)
@@ -74,6 +75,7 @@ class Database:
             with self.writing() as writer:
                 create_if_empty(writer, self._before_creation)
                 check_schema(writer, self.path)
+            self._made = True
             self._use_log(self._writer)
             self._writer.execute("PRAGMA synchronous = FULL")
         self._reader = self._connection("mode=ro&immutable=1" if self._immutable else "mode=ro")
@@ -124,6 +126,7 @@ class Database:
             reader = self._check(self._reader)
             reader.execute("BEGIN")
             try:
+                check_version(reader, self.path)
                 yield reader
             finally:
                 if reader.in_transaction:
@@ -138,6 +141,8 @@ class Database:
             writer = self._check(self._writer)
             writer.execute("BEGIN IMMEDIATE")
             try:
+                if self._made:
+                    check_version(writer, self.path)
                 yield writer
                 writer.execute("COMMIT")
             except BaseException:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from types import TracebackType
 from typing import Any, TypeVar
@@ -21,9 +22,11 @@ from qcface_sdk.gallery.judgement import (
     EnrolmentIssue,
     Judge,
     Limit,
+    Subject,
     check_gate,
     identification,
     limit_of,
+    refusal,
     subject_of,
     unfit,
     vector_of,
@@ -116,19 +119,8 @@ class Gallery(ABC):
         """
         check_positive("timeout", timeout)
         check_positive_int("threads", threads)
-        if isinstance(path, str) and path.startswith(SCHEME):
-            from qcface_sdk.gallery.milvus import MilvusGallery
-
-            if key is not None:
-                raise OptionError("a vector server holds vectors in plain form and takes no key=; leave it out")
-            return MilvusGallery.connect(path, contract, engine=engine, read_only=read_only, timeout=timeout, **server)
-        if server:
-            raise OptionError(f"{', '.join(server)} belongs to {SCHEME} galleries, got the file {path}")
-        from qcface_sdk.gallery.embedded import EmbeddedGallery
-
-        return EmbeddedGallery.open_file(
-            path, contract, engine=engine, key=key, read_only=read_only, timeout=timeout, threads=threads
-        )
+        options = {"engine": engine, "read_only": read_only, "timeout": timeout}
+        return _opened(path, contract, key, threads, options, server)
 
     @property
     @abstractmethod
@@ -192,18 +184,9 @@ class Gallery(ABC):
             If the gallery is read-only, the disk is full, or another process writes for longer than the timeout.
         """
         name = check_subject(subject)
-        new = subject_of(source, self._judge)
-        issues, similar = new.issues, None
-        until, agreed = check_expires(expires), check_consent(consent)
-        if self._judge is not None:
-            similar = self._double_of(name, new.template)
-            issues |= EnrolmentIssue.LIKELY_DUPLICATE if similar is not None else EnrolmentIssue.NONE
-        refused = issues & ~(EnrolmentIssue.ALL if force else allow)
-        if refused:
-            raise EnrolmentRefusedError(_refusal(name, refused, new.quality, similar, self._judge), refused)
-        return self._store(
-            Admission(name, new.template, new.quality, issues, similar, agreed, until, check_kept_crops(crops))
-        )
+        until, agreed, kept = check_expires(expires), check_consent(consent), check_kept_crops(crops)
+        new, similar = self._judged(name, source, EnrolmentIssue.ALL if force else allow)
+        return self._store(Admission(name, new.template, new.quality, new.issues, similar, agreed, until, kept))
 
     def identify(
         self,
@@ -344,14 +327,34 @@ class Gallery(ABC):
     def _store(self, admission: Admission) -> Enrolment:
         """Store one template for good."""
 
+    def _judged(self, name: str, source: Any, allowed: EnrolmentIssue) -> tuple[Subject, str | None]:
+        """Return what is to be enrolled with all that speaks against it, and who looks like the same person.
+
+        Raises
+        ------
+        EnrolmentRefusedError
+            If something speaks against it that is not allowed.
+        """
+        new, similar = subject_of(source, self._judge), None
+        if self._judge is not None:
+            similar = self._double_of(name, new.template)
+        if similar is not None:
+            new = replace(new, issues=new.issues | EnrolmentIssue.LIKELY_DUPLICATE)
+        refused = new.issues & ~allowed
+        if refused:
+            raise EnrolmentRefusedError(refusal(name, refused, new.quality, similar, self._judge), refused)
+        return new, similar
+
     def _double_of(self, name: str, template: Template) -> str | None:
         """Return another subject that is likely the same person."""
         self._check_probe(template, self.contract)
         limit = self._duplicate_limit()
         if limit is None:
             return None
-        others = (candidate for candidate in self._nearest([template.vector], 2)[0] if candidate.subject != name)
-        return next((other.subject for other in others if other.similarity >= limit.threshold), None)
+        for other in self._nearest([template.vector], 2)[0]:
+            if other.subject != name and other.similarity >= limit.between(template.count, other.pictures).threshold:
+                return other.subject
+        return None
 
     def _duplicate_limit(self) -> Limit | None:
         """Return from where on two people count as one, or ``None`` if nothing was measured."""
@@ -372,13 +375,23 @@ class Gallery(ABC):
         return f"{type(self).__name__}({self.path})"
 
 
-def _refusal(name: str, issues: EnrolmentIssue, quality: float | None, similar: str | None, judge: Judge | None) -> str:
-    words = []
-    if EnrolmentIssue.SEVERAL_FACES in issues:
-        words.append("another face of the picture is about as large (cut it to one person)")
-    if EnrolmentIssue.LOW_QUALITY in issues and judge is not None:
-        has = "no known quality" if quality is None else f"quality {quality:.0f}"
-        words.append(f"the picture has {has}, below the enrolment gate {judge.enroll_below:g} (take a better one)")
-    if EnrolmentIssue.LIKELY_DUPLICATE in issues:
-        words.append(f"the person looks like {similar!r}, who is enrolled already (use one id for one person)")
-    return f"{name!r} was not enrolled: {'; '.join(words)}. To enrol all the same, pass allow= or force=True"
+def _opened(
+    path: str | os.PathLike[str],
+    contract: str | None,
+    key: Any,
+    threads: int,
+    options: Mapping[str, Any],
+    server: Mapping[str, Any],
+) -> Gallery:
+    """Open the kind of gallery that `path` names; `options` are those of both kinds, `server` those of a server."""
+    if isinstance(path, str) and path.startswith(SCHEME):
+        from qcface_sdk.gallery.milvus import MilvusGallery
+
+        if key is not None:
+            raise OptionError("a vector server holds vectors in plain form and takes no key=; leave it out")
+        return MilvusGallery.connect(path, contract, **options, **server)
+    if server:
+        raise OptionError(f"{', '.join(server)} belongs to {SCHEME} galleries, got the file {path}")
+    from qcface_sdk.gallery.embedded import EmbeddedGallery
+
+    return EmbeddedGallery.open_file(path, contract, key=key, threads=threads, **options)

@@ -223,6 +223,19 @@ def rivals(faces: Sequence[Face]) -> int:
     return sum(other.size >= _RIVAL_SHARE * faces[0].size for other in faces[1:])
 
 
+def refusal(name: str, issues: EnrolmentIssue, quality: float | None, similar: str | None, judge: Judge | None) -> str:
+    """Return why a person was not enrolled and what to do."""
+    words = []
+    if EnrolmentIssue.SEVERAL_FACES in issues:
+        words.append("another face of the picture is about as large (cut it to one person)")
+    if EnrolmentIssue.LOW_QUALITY in issues and judge is not None:
+        has = "no known quality" if quality is None else f"quality {quality:.0f}"
+        words.append(f"the picture has {has}, below the enrolment gate {judge.enroll_below:g} (take a better one)")
+    if EnrolmentIssue.LIKELY_DUPLICATE in issues:
+        words.append(f"the person looks like {similar!r}, who is enrolled already (use one id for one person)")
+    return f"{name!r} was not enrolled: {'; '.join(words)}. To enrol all the same, pass allow= or force=True"
+
+
 def unfit(probe: Any, vector: NDArray[np.float32] | None, gate: float | None) -> Reason:
     """Why a probe cannot lead to an accept, whoever is enrolled."""
     if probe is None:

@@ -36,6 +36,10 @@ class Embedder(Protocol):
         """Return raw embeddings (N, D) of aligned crops (N, 112, 112, 3)."""
         ...
 
+    def quality(self, magnitudes: Any) -> NDArray[np.float64]:
+        """Return the quality, 0..100, of embeddings of these magnitudes."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Reenrolled:
@@ -97,7 +101,8 @@ def reenroll(
 ) -> Reenrolled:
     """Make a new gallery for another model of the crops that were kept; the old one stays as it is.
 
-    Consent, retention and the number of templates are carried over.
+    Consent, retention and the number of templates are carried over; qualities are the new model's. After an error
+    there is no new gallery.
 
     Raises
     ------
@@ -110,14 +115,26 @@ def reenroll(
     if os.path.exists(target):
         raise GalleryStorageError(f"{target} is there already; choose a new name for the new gallery")
     missing: list[str] = []
-    with EmbeddedGallery.open_file(target, embedder.contract, key=key) as new:
-        movers = list(_embedded_again(gallery, embedder, missing, progress))
-        with new._changing() as (connection, head):
-            if movers:
-                head = store.bind(connection, target, embedder.contract, movers[0].templates[0].template.vector.size)
-            moving.add_movers(connection, target, new._keys(), head, movers)
-            store.write_audit(connection, head, "re-enroll", people=len(movers), without_crops=len(missing))
+    files = [target + ending for ending in ("", "-wal", "-shm", ".keyring")]
+    before = {file for file in files if os.path.exists(file)}
+    movers = list(_embedded_again(gallery, embedder, missing, progress))
+    try:
+        _write(target, embedder.contract, key, movers, len(missing))
+    except BaseException:
+        # The master key stays: one is never deleted, and the next try uses it.
+        for file in files:
+            if file not in before and os.path.exists(file):
+                os.unlink(file)
+        raise
     return Reenrolled(tuple(mover.name for mover in movers), tuple(missing))
+
+
+def _write(target: str, contract: str, key: Any, movers: list[moving.Mover], missing: int) -> None:
+    with EmbeddedGallery.open_file(target, contract, key=key) as new, new._changing() as (connection, head):
+        if movers:
+            head = store.bind(connection, target, contract, movers[0].templates[0].template.vector.size)
+        moving.add_movers(connection, target, new._keys(), head, movers)
+        store.write_audit(connection, head, "re-enroll", people=len(movers), without_crops=missing)
 
 
 def _embedded_again(
@@ -132,13 +149,7 @@ def _embedded_again(
             kept = rows.crops_of(connection, gallery.path, head, key, person)
             held = rows.templates_of(connection, gallery.path, head, gallery._keys(), person)
         templates = tuple(
-            store.NewTemplate(
-                Template.from_embeddings(
-                    embedder.embed(decoded_crops(kept[one.template_id])), embedder.contract, one.template.created
-                ),
-                None,
-                tuple(kept[one.template_id]),
-            )
+            _new_template(embedder, kept[one.template_id], one.template.created)
             for one in held
             if one.template_id in kept
         )
@@ -148,6 +159,12 @@ def _embedded_again(
             yield moving.Mover(name, templates, person.consent, person.consented, person.expires, person.origin)
         else:
             missing.append(name)
+
+
+def _new_template(embedder: Embedder, crops: list[bytes], created: float) -> store.NewTemplate:
+    template = Template.from_embeddings(embedder.embed(decoded_crops(crops)), embedder.contract, created)
+    quality = float(embedder.quality(np.array([template.magnitude]))[0])
+    return store.NewTemplate(template, quality, tuple(crops))
 
 
 def _unnamed(key: Any, path: str) -> Any:

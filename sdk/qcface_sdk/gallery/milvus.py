@@ -6,6 +6,7 @@ import logging
 import os
 import secrets
 import time
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -22,11 +23,13 @@ from qcface_sdk.errors import (
     UnknownSubjectError,
 )
 from qcface_sdk.gallery.address import parse_address
-from qcface_sdk.gallery.collection import MOST_ROWS, Collection, end_of, person_of
+from qcface_sdk.gallery.collection import MOST_ROWS, Collection, end_of
 from qcface_sdk.gallery.gallery import Gallery
 from qcface_sdk.gallery.judgement import Admission, Judge, check_contract_of
-from qcface_sdk.gallery.records import Enrolment, Removal
+from qcface_sdk.gallery.records import Enrolment, Listed, Removal
+from qcface_sdk.gallery.server_row import LISTED, Listing, row_of, template_of_row
 from qcface_sdk.gallery.subject import check_subject
+from qcface_sdk.gallery.terms import check_consent, check_expires
 from qcface_sdk.results import Candidate, Face
 from qcface_sdk.template import Template, check_contract_text
 
@@ -175,15 +178,48 @@ class MilvusGallery(Gallery):
             return ()
         return tuple(sorted({str(row["subject"]) for row in self._open().listing(["uid", "subject"])}))
 
-    def listing(self) -> dict[str, tuple[str, float | None]]:
-        """Return subject and end of every template by its uid: what a synchronisation compares. Thread-safe."""
+    def people(self) -> tuple[Listed, ...]:
+        """Return everybody with what is noted about them, sorted by id: reads every row. Thread-safe."""
+        held: dict[str, list[Listing]] = {}
+        for one in self.listing():
+            held.setdefault(one.subject, []).append(one)
+        return tuple(
+            Listed(name, len(own), min(one.enrolled for one in own), own[0].consent, own[0].expires, "central")
+            for name, own in sorted(held.items())
+        )
+
+    def expire(self, *, dry_run: bool = False) -> tuple[Removal | str, ...]:
+        """Remove everybody whose time is over by this machine's clock; with `dry_run` only return their ids."""
+        now = time.time()
+        names = [one.subject for one in self.people() if one.expires is not None and one.expires <= now]
+        return tuple(names) if dry_run else tuple(self.remove(name) for name in names)
+
+    def set_terms(
+        self,
+        subject: str,
+        *,
+        consent: str | None = None,
+        expires: float | datetime | None = None,
+        forever: bool = False,
+    ) -> None:
+        """Note what a person agreed to and until when; ``None`` leaves a field as it is, `forever` takes the end away.
+
+        Errors are those of `EmbeddedGallery.set_terms`, and `GalleryUnreachableError`: a part of the person's templates
+        may have the new terms then, and the same call again completes it.
+        """
+        name, agreed, until = check_subject(subject), check_consent(consent), check_expires(expires)
+        if forever and until is not None:
+            raise OptionError("give expires or forever, not both")
+        collection = self._writable()
+        for row in self._rows_of(name):
+            end = end_of(None) if forever else row["expires"] if until is None else until
+            collection.put({**row, "consent": agreed or row["consent"], "expires": end})
+
+    def listing(self) -> tuple[Listing, ...]:
+        """Return what is noted of every template: what a synchronisation compares. Thread-safe."""
         if self._bind() is None:
-            return {}
-        rows = self._open().listing(["uid", "subject", "expires"])
-        return {
-            str(row["uid"]): (str(row["subject"]), None if row["expires"] < 0 else float(row["expires"]))
-            for row in rows
-        }
+            return ()
+        return tuple(Listing.of(row) for row in self._open().listing(LISTED))
 
     def rows(self, uids: list[str]) -> list[dict[str, Any]]:
         """Return the rows with these uids. Thread-safe."""
@@ -325,34 +361,3 @@ class MilvusGallery(Gallery):
                 best[str(hit["subject"])] = (score, int(hit["enrolled"]), int(hit["count"]))
         order = sorted(best.items(), key=lambda item: (-item[1][0], item[1][1]))
         return tuple(Candidate(name, score, pictures) for name, (score, _, pictures) in order[:k])
-
-
-def row_of(
-    uid: str, subject: str, template: Template, quality: float | None, consent: str, expires: float, enrolled: int
-) -> dict[str, Any]:
-    """Return a template as it is stored."""
-    return {
-        "uid": uid,
-        "person": person_of(subject),
-        "subject": subject,
-        "contract": template.contract,
-        "consent": consent,
-        "vector": template.vector.tolist(),
-        "magnitude": template.magnitude,
-        "created": template.created,
-        "quality": -1.0 if quality is None else quality,
-        "expires": expires,
-        "count": template.count,
-        "enrolled": enrolled,
-    }
-
-
-def template_of_row(row: dict[str, Any]) -> Template:
-    """Return the template of a stored row."""
-    return Template(
-        str(row["contract"]),
-        np.asarray(row["vector"], np.float32),
-        float(row["magnitude"]),
-        int(row["count"]),
-        float(row["created"]),
-    )

@@ -87,7 +87,7 @@ def export_people(
         head, keyring = store.read_head(connection, path), keys()
         chosen: Iterable[store.Person] = store.people(connection)
         if subjects is not None:
-            chosen = [store.known_person(connection, path, check_subject(name)) for name in subjects]
+            chosen = [store.known_person(connection, path, check_subject(name)) for name in dict.fromkeys(subjects)]
 
         def records() -> Iterator[dict[str, Any]]:
             for person in list(chosen):

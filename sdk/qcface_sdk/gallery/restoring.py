@@ -80,14 +80,7 @@ def restore(
     try:
         _copy(source, draft, progress)
         done = _fit(draft, copy or f"{target}.keyring", target, key)
-        if copy is not None:
-            _copy(copy, f"{target}.keyring.restoring")
-            os.replace(f"{target}.keyring.restoring", f"{target}.keyring")
-        for ending in ("-wal", "-shm"):
-            if os.path.exists(target + ending):
-                os.unlink(target + ending)
-        os.replace(draft, target)
-        sync_folder(target)
+        _take_the_place(draft, copy, target)
     except OSError as error:
         if isinstance(error, GalleryStorageError):
             raise
@@ -97,6 +90,18 @@ def restore(
             if os.path.exists(left):
                 os.unlink(left)
     return done
+
+
+def _take_the_place(draft: str, keyring: str | None, target: str) -> None:
+    """Put the gallery, and a copy of the wrapped keys if one was given, in their places."""
+    if keyring is not None:
+        _copy(keyring, f"{target}.keyring.restoring")
+        os.replace(f"{target}.keyring.restoring", f"{target}.keyring")
+    for ending in ("-wal", "-shm"):
+        if os.path.exists(target + ending):
+            os.unlink(target + ending)
+    os.replace(draft, target)
+    sync_folder(target)
 
 
 def _fit(draft: str, keyring_path: str, target: str, key: Any) -> Restored:

@@ -52,6 +52,8 @@ class Doubles:
     """Most similar first."""
 
     threshold: float
+    """Of single pictures; more was asked of fused ones."""
+
     fmr: float
     """False-match rate of one comparison at that threshold."""
 
@@ -86,8 +88,17 @@ class KeyState:
     last_copy: float | None
     """Unix seconds of the last copy of the wrapped keys."""
 
+    not_backed_up: int
+    """People enrolled since the last backup; 0 where there is none."""
+
+    not_copied: int
+    """People enrolled since the last copy of the wrapped keys, without whose keys no backup helps; 0 without a copy."""
+
     removed_since: int
     """People removed since that copy, whose keys it still holds; 0 where there is no copy."""
+
+    rotated_since: bool
+    """Whether the master key was changed since that copy, which opens with the old one only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,8 +183,8 @@ def _about_people(found: Review) -> Iterator[str]:
     doubles = found.doubles
     if doubles is not None and doubles.found:
         yield (
-            f"Likely one person under two ids: {len(doubles.found):,}, of which about {doubles.by_chance:.2g} are "
-            "to be expected by chance. Compare the people, and keep one id for each."
+            f"Likely one person under two ids: {len(doubles.found):,}; chance alone would give about "
+            f"{doubles.by_chance:.2g}. Compare the people, and keep one id for each."
         )
 
 
@@ -188,16 +199,21 @@ def _about_keys(found: Review) -> Iterator[str]:
         yield f"Keys of removed people still to be overwritten: {keys.waiting:,}. Open the gallery once to write."
     if keys.last_backup is None:
         yield "No backup is noted. Make one (qcface gallery backup)."
+    elif keys.not_backed_up:
+        yield f"Enrolled since the last backup: {_people(keys.not_backed_up)}. Make one (qcface gallery backup)."
     if keys.last_copy is None:
         yield (
             "No copy of the wrapped keys is noted, and without one a lost disk loses everybody. Make one (qcface "
             "gallery backup --keys)."
         )
-    elif keys.removed_since:
-        yield (
-            f"Removed, and still readable with the copy of the wrapped keys: {_people(keys.removed_since)}. Renew the "
-            "copy (qcface gallery backup --keys)."
-        )
+        return
+    renew = "Renew the copy (qcface gallery backup --keys)."
+    if keys.not_copied:
+        yield f"Not in the copy of the wrapped keys, so lost with the disk: {_people(keys.not_copied)}. {renew}"
+    if keys.removed_since:
+        yield (f"Removed, and still readable with the copy of the wrapped keys: {_people(keys.removed_since)}. {renew}")
+    if keys.rotated_since:
+        yield f"The copy of the wrapped keys opens with an earlier master key only. {renew}"
 
 
 def _people(count: int) -> str:

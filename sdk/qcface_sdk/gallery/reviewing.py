@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -84,7 +85,8 @@ def _doubles(gallery: EmbeddedGallery, limit: Limit, progress: Progress | None) 
         for one, candidates in zip(held, nearest, strict=True):
             counts[one.subject] = counts.get(one.subject, 0) + 1
             for other in candidates:
-                if other.subject != one.subject and other.similarity >= limit.threshold:
+                needed = limit.between(one.template.count, other.pictures).threshold
+                if other.subject != one.subject and other.similarity >= needed:
                     pair = (min(one.subject, other.subject), max(one.subject, other.subject))
                     best[pair] = max(best.get(pair, -1.0), other.similarity)
         if progress is not None:
@@ -102,12 +104,12 @@ def _key_state(gallery: EmbeddedGallery, connection: sqlite3.Connection) -> KeyS
         ).fetchone()
         return found
 
-    backup, copy, source = last("backup"), last("backup-keys"), gallery._source
-    marks = ", ".join("?" * len(_REMOVALS))
-    (removed,) = connection.execute(
-        f"SELECT count(*) FROM audit WHERE audit_id > ? AND action IN ({marks})",
-        (0 if copy is None else copy[0], *_REMOVALS),
-    ).fetchone()
+    def enrolled_after(at: tuple[int, float] | None) -> int:
+        if at is None:
+            return 0
+        return int(connection.execute("SELECT count(*) FROM subject WHERE created > ?", (at[1],)).fetchone()[0])
+
+    backup, copy, rotation, source = last("backup"), last("backup-keys"), last("rotate-key"), gallery._source
     (waiting,) = connection.execute("SELECT count(*) FROM spare_slot WHERE shredded = 0").fetchone()
     empty, slots = gallery._keys().empty_slots()
     return KeyState(
@@ -117,5 +119,19 @@ def _key_state(gallery: EmbeddedGallery, connection: sqlite3.Connection) -> KeyS
         int(waiting),
         None if backup is None else backup[1],
         None if copy is None else copy[1],
-        0 if copy is None else int(removed),
+        enrolled_after(backup),
+        enrolled_after(copy),
+        0 if copy is None else _removed_after(connection, copy[0]),
+        copy is not None and rotation is not None and rotation[0] > copy[0],
     )
+
+
+def _removed_after(connection: sqlite3.Connection, line: int) -> int:
+    """Count those whose keys were overwritten after a line of the audit log."""
+    marks = ", ".join("?" * len(_REMOVALS))
+    (removed,) = connection.execute(
+        f"SELECT count(*) FROM audit WHERE audit_id > ? AND action IN ({marks})", (line, *_REMOVALS)
+    ).fetchone()
+    imports = connection.execute("SELECT detail FROM audit WHERE audit_id > ? AND action = 'import'", (line,))
+    details = [json.loads(detail) for (detail,) in imports]
+    return int(removed) + sum(int(one["known"]) for one in details if one["conflict"] == "replace")

@@ -164,6 +164,11 @@ def check_schema(connection: sqlite3.Connection, path: str) -> None:
         raise GalleryFormatError(f"{path} has been altered: its tables are not a gallery's; restore it from a backup")
 
 
+def check_version(connection: sqlite3.Connection, path: str) -> None:
+    """Raise `GalleryFormatError` if an open gallery is of another version by now: a newer SDK may have changed it."""
+    _check_ids(path, *_ids(connection))
+
+
 def check_integrity(connection: sqlite3.Connection, path: str) -> None:
     """Raise `GalleryFormatError` if a page, a row or an index of the database is not as SQLite left it."""
     found = [line for (line,) in connection.execute("PRAGMA integrity_check(1)")]

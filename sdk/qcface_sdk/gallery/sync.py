@@ -9,7 +9,14 @@ from typing import Any
 from qcface_sdk.errors import GalleryError
 from qcface_sdk.gallery import moving, store
 from qcface_sdk.gallery.embedded import EmbeddedGallery
-from qcface_sdk.gallery.milvus import MilvusGallery, template_of_row
+from qcface_sdk.gallery.milvus import MilvusGallery
+from qcface_sdk.gallery.server_row import (
+    Listing,
+    consent_of_row,
+    expires_of_row,
+    quality_of_row,
+    template_of_row,
+)
 
 _AT_ONCE = 500
 
@@ -66,33 +73,74 @@ def sync(
     GalleryError
         If the centre is empty and the door is not.
     """
-    listing = central.listing()
-    held, people = _held(door)
-    wanted: dict[str, set[str]] = {}
-    ends: dict[str, float | None] = {}
-    for uid, (subject, end) in listing.items():
-        wanted.setdefault(subject, set()).add(uid)
-        ends[subject] = end
-    gone = sorted(name for name, one in people.items() if one.origin == store.CENTRAL and name not in wanted)
-    if gone and not wanted and not allow_empty:
+    plan = _compare(door, central)
+    if plan.gone and not plan.wanted and not allow_empty:
         raise GalleryError(
-            f"{central.path} is empty, and {door.path} holds {len(gone)} people from it; nothing was changed. If that "
-            "is meant, allow it (allow_empty, --allow-empty)"
+            f"{central.path} is empty, and {door.path} holds {len(plan.gone)} people from it; nothing was changed. If "
+            "that is meant, allow it (allow_empty, --allow-empty)"
         )
-    rows = central.rows([uid for uid, (subject, _) in listing.items() if uid not in held.get(subject, set())])
-    added = sorted({str(row["subject"]) for row in rows} - people.keys())
-    changed = sorted(
-        name
-        for name, uids in wanted.items()
-        if name in people
-        and (held.get(name, set()) != uids or people[name].expires != ends[name] or people[name].origin == store.LOCAL)
-    )
+    rows = central.rows(plan.missing)
     _add(door, rows, progress)
-    _change(door, changed, wanted, ends)
-    if gone:
-        door._remove(gone, "sync-remove")
-    local = sorted(name for name, one in people.items() if one.origin == store.LOCAL and name not in wanted)
-    return Synced(tuple(added), tuple(changed), tuple(gone), tuple(local), len(rows))
+    _change(door, {name: plan.wanted[name] for name in plan.changed})
+    if plan.gone:
+        door._remove(plan.gone, "sync-remove")
+    # Somebody may have been removed at the centre since it was listed.
+    fetched = {str(row["subject"]) for row in rows}
+    return Synced(tuple(name for name in plan.added if name in fetched), plan.changed, plan.gone, plan.local, len(rows))
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A person as the centre has it."""
+
+    uids: frozenset[str]
+    consent: str | None
+    expires: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What has to be done at the door."""
+
+    wanted: dict[str, _Wanted]
+    """Everybody whom the centre has."""
+
+    missing: list[str]
+    """Templates to be fetched."""
+
+    added: tuple[str, ...]
+    changed: tuple[str, ...]
+    gone: tuple[str, ...]
+    local: tuple[str, ...]
+
+
+def _compare(door: EmbeddedGallery, central: MilvusGallery) -> _Plan:
+    """Compare by ids and terms alone; nothing biometric is fetched."""
+    listed: dict[str, list[Listing]] = {}
+    for one in central.listing():
+        listed.setdefault(one.subject, []).append(one)
+    wanted = {
+        name: _Wanted(frozenset(one.uid for one in own), own[0].consent, own[0].expires) for name, own in listed.items()
+    }
+    held, people = _held(door)
+
+    def differs(name: str, one: _Wanted) -> bool:
+        there = people[name]
+        return (frozenset(held.get(name, ())), there.consent, there.expires, there.origin) != (
+            one.uids,
+            one.consent,
+            one.expires,
+            store.CENTRAL,
+        )
+
+    return _Plan(
+        wanted,
+        [uid for name, one in sorted(wanted.items()) for uid in sorted(one.uids - held.get(name, set()))],
+        tuple(sorted(wanted.keys() - people.keys())),
+        tuple(sorted(name for name, one in wanted.items() if name in people and differs(name, one))),
+        tuple(sorted(name for name, one in people.items() if one.origin == store.CENTRAL and name not in wanted)),
+        tuple(sorted(name for name, one in people.items() if one.origin == store.LOCAL and name not in wanted)),
+    )
 
 
 def _held(door: EmbeddedGallery) -> tuple[dict[str, set[str]], dict[str, store.Person]]:
@@ -120,31 +168,28 @@ def _add(door: EmbeddedGallery, rows: list[dict[str, Any]], progress: Callable[[
             store.write_audit(connection, head, "sync-add", people=len(movers), templates=written)
 
 
-def _change(
-    door: EmbeddedGallery, names: list[str], wanted: dict[str, set[str]], ends: dict[str, float | None]
-) -> None:
+def _change(door: EmbeddedGallery, wanted: dict[str, _Wanted]) -> None:
     """Take off what the centre does not have, and note its terms."""
-    if not names:
+    if not wanted:
         return
     with door._changing() as (connection, head):
-        for name in names:
+        for name, one in wanted.items():
             person = store.known_person(connection, door.path, name)
-            store.delete_templates(connection, person, keep=wanted[name])
+            store.delete_templates(connection, person, keep=one.uids)
             connection.execute(
-                "UPDATE subject SET origin = ?, expires = ? WHERE subject_id = ?",
-                (store.CENTRAL, ends[name], person.subject_id),
+                "UPDATE subject SET origin = ?, expires = ?, consent = ? WHERE subject_id = ?",
+                (store.CENTRAL, one.expires, one.consent, person.subject_id),
             )
-        store.write_audit(connection, head, "sync-change", people=len(names))
+            if one.consent != person.consent:
+                noted = None if one.consent is None else head.now()
+                connection.execute("UPDATE subject SET consented = ? WHERE subject_id = ?", (noted, person.subject_id))
+            store.write_audit(connection, head, "sync-change", name)
 
 
 def _mover(name: str, rows: list[dict[str, Any]]) -> moving.Mover:
     templates = tuple(
-        store.NewTemplate(
-            template_of_row(row), None if row["quality"] < 0 else float(row["quality"]), (), str(row["uid"])
-        )
+        store.NewTemplate(template_of_row(row), quality_of_row(row), (), str(row["uid"]))
         for row in sorted(rows, key=lambda row: int(row["enrolled"]))
     )
-    expires = float(rows[0]["expires"])
-    return moving.Mover(
-        name, templates, str(rows[0]["consent"]) or None, None, None if expires < 0 else expires, store.CENTRAL
-    )
+    consent, expires = consent_of_row(rows[0]), expires_of_row(rows[0])
+    return moving.Mover(name, templates, consent, None, expires, store.CENTRAL)

@@ -26,6 +26,9 @@ from qcface_sdk.gallery.transfer import to_text
 Progress = Callable[[int], None]
 """Called with the number of people just done, or of what the method names."""
 
+_CONCERNS = "subject = ? OR (subject IS NULL AND action IN ('backup', 'export') AND at >= ?)"
+"""Lines of the audit log that a person may ask for; the second value is when the person was enrolled."""
+
 
 class Upkeep(ABC):
     """The part of `EmbeddedGallery` that an operator uses. Every method is thread-safe."""
@@ -171,7 +174,9 @@ class Upkeep(ABC):
     def report(self, subject: str, *, vectors: bool = False, crops: bool = False) -> SubjectReport:
         """Return all that is held about one person, for the person's own request; noted in the audit log.
 
-        With `vectors` and `crops` also the biometric data itself (base64: float32 little endian, PNG).
+        Its audit lines are the person's own, and those of backups and exports of everybody since the person was
+        enrolled: they say where else the data went. With `vectors` and `crops` also the biometric data itself (base64:
+        float32 little endian, PNG).
 
         Raises
         ------
@@ -197,7 +202,7 @@ class Upkeep(ABC):
                     person.expires,
                     person.origin,
                     tuple(_template_report(one, kept.get(one.template_id, []), vectors, crops) for one in held),
-                    tuple(entry.to_dict() for entry in _audit(connection, "subject = ?", (name,))),
+                    tuple(entry.to_dict() for entry in _audit(connection, _CONCERNS, (name, person.created), -1)),
                 )
 
         found: SubjectReport = self._undisturbed(read)
@@ -273,7 +278,9 @@ class Upkeep(ABC):
         )
         if not self._database.read_only:
             with self._changing() as (connection, head):
-                store.write_audit(connection, head, "export", people=count, file=os.path.basename(path))
+                # By id where only some left, so that each of them can be told.
+                for name in [None] if subjects is None else list(dict.fromkeys(subjects)):
+                    store.write_audit(connection, head, "export", name, people=count, file=os.path.basename(path))
         return count
 
     def import_from(
@@ -332,7 +339,7 @@ def _template_report(held: rows.Held, kept: list[bytes], vectors: bool, crops: b
     return found
 
 
-def _audit(connection: Any, condition: str, values: tuple[str, ...], last: int = 10_000) -> tuple[AuditEntry, ...]:
+def _audit(connection: Any, condition: str, values: tuple[Any, ...], last: int) -> tuple[AuditEntry, ...]:
     found = connection.execute(
         f"SELECT audit_id, at, action, subject, detail FROM audit WHERE {condition} ORDER BY audit_id DESC "
         f"LIMIT {last}",

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from qcface_sdk.errors import GalleryStorageError, UnknownSubjectError
+from qcface_sdk.errors import GalleryFormatError, GalleryStorageError, UnknownSubjectError
 from qcface_sdk.gallery import Gallery, embedded, keyring, store
 
 ENDINGS = ("", "-wal", ".keyring", ".key")
@@ -181,3 +181,20 @@ def test_schema_of_a_later_version_is_refused_by_this_one(path, gallery):
     connection.close()
     with pytest.raises(Exception, match="has gallery schema 3, this SDK reads schema 2; use the SDK that wrote it"):
         Gallery.open(path)
+
+
+def test_gallery_that_a_later_version_changes_while_open_is_not_used_any_more(path, gallery, person):
+    """Two versions at once: the older one must not write rows that the newer one's tables have no place for."""
+    with sqlite3.connect(path) as newer:
+        newer.execute("PRAGMA user_version = 3")
+    newer.close()
+    before = path.read_bytes() + Path(f"{path}-wal").read_bytes()
+    for call in (
+        lambda: gallery.identify(person(3), threshold=0.5),
+        lambda: gallery.enroll("late", person(50)),
+        lambda: gallery.remove("p3"),
+        lambda: gallery.get("p3"),
+    ):
+        with pytest.raises(GalleryFormatError, match="has gallery schema 3, this SDK reads schema 2"):
+            call()
+    assert path.read_bytes() + Path(f"{path}-wal").read_bytes() == before

@@ -8,7 +8,7 @@ import sqlite3
 import numpy as np
 import pytest
 
-from qcface_sdk.errors import GalleryFormatError
+from qcface_sdk.errors import EnrolmentRefusedError, GalleryFormatError
 from qcface_sdk.gallery import EnrolmentIssue, Gallery, review, store
 from qcface_sdk.gallery.keyring import Keyring
 from qcface_sdk.template import Template
@@ -55,8 +55,26 @@ def test_review_finds_every_pair_that_looks_like_one_person_and_counts_chance(ju
     # 13 templates of 12 people: every pair but the one of two templates of p3
     assert (doubles.threshold, doubles.fmr, doubles.pairs) == (0.8, 1e-5, 13 * 12 // 2 - 1)
     assert doubles.by_chance == pytest.approx(77e-5)
-    assert "about 0.00077 are to be expected by chance" in said(review(judged), "Likely one person under two ids: 1,")
+    assert "chance alone would give about 0.00077" in said(review(judged), "Likely one person under two ids: 1;")
     assert review(judged, doubles=False).doubles is None
+
+
+def test_review_asks_more_of_fused_templates(path, gallery, person):
+    class Stretching(Engine):
+        def stretch(self, pictures: int | None) -> float:
+            return 1.0 if pictures == 1 else 1.1
+
+    gallery.close()
+    near = person(3).vector + 0.6 * person(60).vector
+    fused = Template.from_embeddings([9 * near, 9 * near], CONTRACT, created=1.0)
+    with Gallery.open(path, engine=Stretching()) as opened:
+        opened.enroll("fused", fused)
+        assert opened.get("p3")[0].similarity(fused) > 0.8
+        assert review(opened).doubles.found == ()
+        with pytest.raises(EnrolmentRefusedError, match="looks like 'fused'"):
+            opened.enroll("single", Template.from_embeddings([9 * near], CONTRACT, created=1.0))
+        opened.enroll("p3", fused, force=True)
+        assert [(pair.first, pair.second) for pair in review(opened).doubles.found] == [("fused", "p3")]
 
 
 def test_review_of_many_looks_at_each_template_once(judged, person, monkeypatch):
@@ -117,6 +135,26 @@ def test_review_follows_backups_and_copies_of_the_keys(path, gallery, person, tm
     found = review(gallery)
     assert (found.keys.keys, found.keys.removed_since) == (7, 2)
     assert said(found, "Removed, and still readable with the copy of the wrapped keys: 2 people")
+    gallery.export(tmp_path / "some", "correct horse battery", subjects=["p5"])
+    gallery.import_from(tmp_path / "some", "correct horse battery", conflict="replace")
+    assert review(gallery).keys.removed_since == 3
+
+
+def test_review_says_what_backup_and_copy_do_not_have_yet(gallery, person, tmp_path):
+    gallery.backup(tmp_path / "copy")
+    gallery.enroll("first", person(50))
+    gallery.backup_keys(tmp_path / "keys")
+    gallery.enroll("second", person(51))
+    gallery.enroll("p3", person(52))  # the same key
+    found = review(gallery)
+    assert (found.keys.not_backed_up, found.keys.not_copied, found.keys.rotated_since) == (2, 1, False)
+    assert said(found, "Enrolled since the last backup: 2 people")
+    assert said(found, "Not in the copy of the wrapped keys, so lost with the disk: 1 person")
+    gallery.rotate_key()
+    assert said(review(gallery), "The copy of the wrapped keys opens with an earlier master key only")
+    gallery.backup_keys(tmp_path / "keys")
+    gallery.backup(tmp_path / "later")
+    assert not [sentence for sentence in review(gallery).attention if "copy" in sentence or "backup" in sentence]
 
 
 def test_review_says_where_the_master_key_lies_and_never_what_it_is(path, gallery, tmp_path):

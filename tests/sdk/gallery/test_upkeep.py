@@ -19,7 +19,7 @@ from qcface_sdk.errors import (
     ShapeError,
     UnknownSubjectError,
 )
-from qcface_sdk.gallery import Gallery, database, reenroll, restore, store, upkeep
+from qcface_sdk.gallery import Gallery, database, moving, reenroll, restore, store, upkeep
 from qcface_sdk.gallery.keyring import RECORD_BYTES
 from qcface_sdk.gallery.schema import PAGE_BYTES
 from qcface_sdk.results import Outcome
@@ -161,6 +161,19 @@ def test_restore_of_something_else_raises(path, tmp_path):
     assert not path.exists()
 
 
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.95])
+def test_restore_of_half_a_backup_raises_and_leaves_the_gallery(path, gallery, person, tmp_path, share):
+    gallery.backup(tmp_path / "copy")
+    gallery.close()
+    data = (tmp_path / "copy").read_bytes()
+    (tmp_path / "copy").write_bytes(data[: int(share * len(data))])
+    with pytest.raises(GalleryFormatError, match="damaged"):
+        restore(tmp_path / "copy", path, replace=True)
+    assert not list(tmp_path.glob("*.restoring*"))
+    with Gallery.open(path) as again:
+        assert again.identify(person(7), threshold=0.9).subject == "p7"
+
+
 def test_backup_never_overwrites(gallery, tmp_path):
     (tmp_path / "there").write_text("mine")
     with pytest.raises(GalleryStorageError, match="choose a new name"):
@@ -279,6 +292,9 @@ class OtherModel:
     def embed(self, crops: np.ndarray) -> np.ndarray:
         return crops.reshape(len(crops), -1)[:, :32].astype(np.float32) + 1
 
+    def quality(self, magnitudes: np.ndarray) -> np.ndarray:
+        return np.minimum(100, np.asarray(magnitudes, np.float64) / 5)
+
 
 def test_reenroll_uses_kept_crops_and_says_whom_it_cannot(gallery, person, tmp_path):
     gallery.enroll("ada", person(50), crops=CROP[None], consent="form 17", expires=5e9)
@@ -290,9 +306,48 @@ def test_reenroll_uses_kept_crops_and_says_whom_it_cannot(gallery, person, tmp_p
         (template,) = new.get("ada")
         assert template == Template.from_embeddings(OtherModel().embed(CROP[None]), "qc1-other", created=1.0)
         assert (new.people()[0].consent, new.people()[0].expires) == ("form 17", 5e9)
+        quality = new.report("ada").templates[0]["quality"]
+        assert quality == OtherModel().quality(np.array([template.magnitude]))[0]
         assert reenroll(new, OtherModel(), tmp_path / "newer").subjects == ("ada",)
     with pytest.raises(GalleryStorageError, match="is there already"):
         reenroll(gallery, OtherModel(), tmp_path / "new")
+
+
+def test_reenroll_that_fails_leaves_nothing_and_can_be_done_again(gallery, person, tmp_path, monkeypatch):
+    gallery.enroll("ada", person(50), crops=CROP[None])
+
+    def broken(*_: object) -> None:
+        raise GalleryStorageError("the disk is full")
+
+    for target, name in ((OtherModel, "embed"), (moving, "add_movers")):
+        monkeypatch.setattr(target, name, broken)
+        with pytest.raises(GalleryStorageError, match="disk is full"):
+            reenroll(gallery, OtherModel(), tmp_path / "new")
+        monkeypatch.undo()
+        assert {file.name for file in tmp_path.glob("new*")} <= {"new.key"}
+    assert reenroll(gallery, OtherModel(), tmp_path / "new").subjects == ("ada",)
+
+
+def test_reenroll_never_takes_the_keys_of_an_earlier_gallery(gallery, person, tmp_path):
+    gallery.enroll("ada", person(50), crops=CROP[None])
+    reenroll(gallery, OtherModel(), tmp_path / "new")
+    (tmp_path / "new").unlink()
+    keys = (tmp_path / "new.keyring").read_bytes()
+    with pytest.raises(GalleryKeyError, match="of an earlier gallery"):
+        reenroll(gallery, OtherModel(), tmp_path / "new")
+    assert (tmp_path / "new.keyring").read_bytes() == keys
+
+
+def test_report_says_where_else_the_data_went(gallery, person, tmp_path):
+    gallery.backup(tmp_path / "copy")
+    gallery.export(tmp_path / "all", "correct horse battery")
+    gallery.export(tmp_path / "some", "correct horse battery", subjects=["p3", "p3", "p4"])
+    gallery.enroll("late", person(50))
+    went = {name: [line["action"] for line in gallery.report(name).audit] for name in ("p3", "p5", "late")}
+    assert went == {
+        "p3": ["enroll", "backup", "export", "export"], "p5": ["enroll", "backup", "export"], "late": ["enroll"]
+    }  # fmt: skip
+    assert gallery.report("p3").audit[3]["detail"] == {"file": "some", "people": 2}
 
 
 def test_statistics_count(gallery, person):

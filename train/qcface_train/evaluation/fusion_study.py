@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from qcface_sdk.evaluation import percentile_interval, resample, threshold_at_fmr
 from qcface_sdk.fusion import agreeing, evidence
+from qcface_sdk.matching import ask_more
 from qcface_sdk.quality import QualityScale
 from qcface_train.evaluation.tracks import FRAMES, Tracks
 
@@ -91,9 +92,16 @@ def study_outliers(
 
 
 def study_quality(
-    tracks: Tracks, embeddings: NDArray[np.float32], scale: QualityScale, threshold: float
+    tracks: Tracks,
+    embeddings: NDArray[np.float32],
+    scale: QualityScale,
+    threshold: float,
+    stretch: Callable[[int], float] = lambda count: 1.0,
 ) -> dict[str, Any]:
-    """Return expected and measured FNMR by number of frames, at the threshold for single pictures."""
+    """Return expected and measured FNMR by number of frames, at the threshold for single pictures and at what is asked.
+
+    What is asked is that threshold times the factor that `stretch` gives for the number of frames.
+    """
     figures = {}
     for count in range(1, FRAMES + 1):
         parts = [track[:count] for track in tracks.frames]
@@ -106,6 +114,9 @@ def study_quality(
             "expected": 1 - float(np.mean(quality)) / 100,
             "measured": float((genuine < threshold).mean()),
             "fmr": float((impostor >= threshold).mean()),
+            "factor": stretch(count),
+            "fnmr_asked": float((genuine < ask_more(threshold, stretch(count))).mean()),
+            "fmr_asked": float((impostor >= ask_more(threshold, stretch(count))).mean()),
         }
     return figures
 

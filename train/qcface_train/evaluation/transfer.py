@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from qcface_sdk.calibration.gates import measure_gate
 from qcface_sdk.calibration.measure import clean_comparisons, measure_gates, with_quality
+from qcface_sdk.calibration.stretch import measure_stretch
 from qcface_sdk.evaluation import (
     PairScores,
     bootstrap_rates,
@@ -20,10 +22,15 @@ from qcface_sdk.evaluation import (
     resample,
     score_all_pairs,
 )
+from qcface_sdk.evaluation.scores import unit_rows
+from qcface_sdk.matching import ask_more
 from qcface_sdk.quality import QualityScale
 from qcface_train.evaluation.lfw import VerificationSet
 
 FMRS = (1e-3, 1e-4, 1e-5)
+FUSED_FMR = 1e-3
+FUSED = ((2, 1), (3, 1), (5, 1), (2, 2), (3, 3), (5, 5))
+"""Pictures of the probe's template and of the enrolled one."""
 _TAIL = 0.05
 
 
@@ -105,6 +112,67 @@ def check_gates(known: Half, other: Half, minima: tuple[float, float], limits: t
         }
         for name, fit, check in zip(("probe", "enroll"), (probe, enroll), found, strict=True)
     }
+
+
+def check_fused(
+    known: Half, other: Half, counts: Sequence[tuple[int, int]] = FUSED, *, replicates: int, seed: int = 0
+) -> list[dict[str, Any]]:
+    """Return what the factor for fused templates of one half does on the other, at `FUSED_FMR`.
+
+    Every person of the other half with enough pictures gives one template of each count, of pictures drawn at random;
+    against one picture, every picture of everybody else is compared. Rates are in units of the one asked for, at the
+    first half's threshold without and with its factor; their intervals take the people of the other half anew.
+    """
+    stretch = measure_stretch(
+        known.embeddings, known.scores.subjects, "checked", "checked", "one half", replicates=min(replicates, 200)
+    )
+    threshold = operate(known.scores, FUSED_FMR).threshold
+    rng = np.random.default_rng(seed)
+    rows = []
+    for probe, enrolled in counts:
+        first = _templates(other, max(probe, enrolled), probe, rng)
+        second = _templates(other, max(probe, enrolled), enrolled, rng) if enrolled > 1 else _pictures(other)
+        factor = stretch.at(probe) * stretch.at(enrolled)
+        row: dict[str, Any] = {"counts": [probe, enrolled], "people": len(first[1]), "factor": factor}
+        for name, least in (("plain", threshold), ("asked", ask_more(threshold, factor))):
+            rate, interval = _impostor_rate(first, second, least, replicates)
+            row[name], row[f"{name}_interval"] = rate / FUSED_FMR, [end / FUSED_FMR for end in interval]
+        rows.append(row)
+    return rows
+
+
+_Templates = tuple[NDArray[np.float32], NDArray[np.int64]]
+
+
+def _pictures(half: Half) -> _Templates:
+    """Return all pictures at unit length, and whose they are."""
+    return unit_rows(half.embeddings), half.scores.subjects
+
+
+def _templates(half: Half, least: int, count: int, rng: np.random.Generator) -> _Templates:
+    """Return a template of `count` pictures of everybody with at least `least`, and whose it is."""
+    person = half.scores.subjects
+    people = np.flatnonzero(np.bincount(person) >= least)
+    drawn = [rng.permutation(np.flatnonzero(person == who))[:count] for who in people]
+    sums = np.stack([half.embeddings[rows].astype(np.float64).sum(axis=0) for rows in drawn])
+    return unit_rows(sums), people
+
+
+def _impostor_rate(
+    first: _Templates, second: _Templates, threshold: float, replicates: int
+) -> tuple[float, tuple[float, float]]:
+    """Return the rate at which templates of two people match, and its interval by identity."""
+    similar = first[0] @ second[0].T >= threshold
+    row, column = np.nonzero(similar & (first[1][:, None] != second[1][None]))
+    people = int(max(first[1].max(), second[1].max())) + 1
+    counts = [np.bincount(who, minlength=people) for who in (first[1], second[1])]
+    total = int(counts[0].sum() * counts[1].sum() - counts[0] @ counts[1])
+    rates = []
+    for drawn in resample(people, replicates, seed=1):
+        a, b = drawn * counts[0], drawn * counts[1]
+        pairs = int(a.sum() * b.sum() - a @ b)
+        rates.append(float(drawn[first[1][row]] @ drawn[second[1][column]]) / pairs if pairs else np.nan)
+    return len(row) / total, percentile_interval(rates)
 
 
 def check_conditioned(known: Half, other: Half, parts: int = 3) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import sys
 from datetime import datetime, timezone
 from pathlib import Path
 
+from qcface_sdk.cli.galleries import place
 from qcface_sdk.cli.options import add_json_option
 from qcface_sdk.errors import OptionError
 
@@ -18,6 +19,12 @@ PASSPHRASE_VARIABLE = "QCFACE_PASSPHRASE"
 def add_gallery(parser: argparse.ArgumentParser) -> None:
     """Declare the gallery and where its master key is."""
     parser.add_argument("gallery", type=Path, metavar="GALLERY", help="gallery file, see qcface enroll")
+    add_key(parser)
+
+
+def add_place(parser: argparse.ArgumentParser) -> None:
+    """Declare a gallery that may be in a vector server too, and where its master key is."""
+    parser.add_argument("gallery", type=place, metavar="GALLERY", help="gallery file, or milvus://host:port/name")
     add_key(parser)
 
 

@@ -9,10 +9,11 @@ from pathlib import Path
 
 from qcface_sdk.cli.command import Command
 from qcface_sdk.cli.exit_codes import ExitCode
-from qcface_sdk.cli.galleries import open_existing
+from qcface_sdk.cli.galleries import open_existing, open_place
 from qcface_sdk.cli.gallery_actions.arguments import (
     add_gallery,
     add_key,
+    add_place,
     add_subject,
     mebibytes,
     moment,
@@ -25,16 +26,21 @@ from qcface_sdk.errors import GalleryStorageError
 from qcface_sdk.gallery import Removal, restore
 from qcface_sdk.gallery.master import KEY_BYTES, new_key_text, write_key
 
+_STILL_HELD = "copies of the keyring made before still hold that key: replace them (qcface gallery backup --keys)"
+_STILL_ON_THE_SERVER = (
+    "the server's disks hold the row until it compacts them, and its backups as long as they are kept"
+)
+
 
 def _add_remove(parser: argparse.ArgumentParser) -> None:
-    add_gallery(parser)
+    add_place(parser)
     add_subject(parser)
     parser.add_argument("--receipt", type=Path, metavar="FILE", help="write the receipt as JSON into a new file")
     add_json_option(parser, "one JSON object")
 
 
 def _remove(args: argparse.Namespace) -> ExitCode:
-    with open_existing(args.gallery, key=args.key, read_only=False) as gallery:
+    with open_place(args.gallery, key=args.key, read_only=False) as gallery:
         receipt = gallery.remove(args.subject)
     if args.receipt is not None:
         with args.receipt.open("x", encoding="utf-8") as file:
@@ -43,19 +49,20 @@ def _remove(args: argparse.Namespace) -> ExitCode:
         print_json({"path": str(args.gallery), "removed": receipt.to_dict()})
     else:
         print(f"removed {receipt.subject} ({plural(receipt.templates, 'template')}) from {args.gallery}")
-        print(f"receipt: {when(receipt.at)}, gallery {receipt.gallery}, shredded key {receipt.key}")
-        print("copies of the keyring made before still hold that key: replace them (qcface gallery backup --keys)")
+        shredded = f", shredded key {receipt.key}" if receipt.key else ""
+        print(f"receipt: {when(receipt.at)}, gallery {receipt.gallery}{shredded}")
+        print(_STILL_HELD if receipt.key else _STILL_ON_THE_SERVER)
     return ExitCode.OK
 
 
 def _add_expire(parser: argparse.ArgumentParser) -> None:
-    add_gallery(parser)
+    add_place(parser)
     parser.add_argument("--dry-run", action="store_true", help="only say who would be removed")
     add_json_option(parser, "one JSON object")
 
 
 def _expire(args: argparse.Namespace) -> ExitCode:
-    with open_existing(args.gallery, key=args.key, read_only=args.dry_run) as gallery:
+    with open_place(args.gallery, key=args.key, read_only=args.dry_run) as gallery:
         gone = gallery.expire(dry_run=args.dry_run)
     names = [item.subject if isinstance(item, Removal) else item for item in gone]
     if args.json:
@@ -68,7 +75,7 @@ def _expire(args: argparse.Namespace) -> ExitCode:
 
 
 def _add_terms(parser: argparse.ArgumentParser) -> None:
-    add_gallery(parser)
+    add_place(parser)
     add_subject(parser)
     parser.add_argument("--consent", metavar="TEXT", help="what the person agreed to, such as a form's number")
     end = parser.add_mutually_exclusive_group()
@@ -78,7 +85,7 @@ def _add_terms(parser: argparse.ArgumentParser) -> None:
 
 
 def _terms(args: argparse.Namespace) -> ExitCode:
-    with open_existing(args.gallery, key=args.key, read_only=False) as gallery:
+    with open_place(args.gallery, key=args.key, read_only=False) as gallery:
         gallery.set_terms(args.subject, consent=args.consent, expires=args.expires, forever=args.forever)
         (person,) = (person for person in gallery.people() if person.subject == args.subject)
     if args.json:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from qcface_sdk.cli.command import Command
 from qcface_sdk.cli.exit_codes import ExitCode
-from qcface_sdk.cli.galleries import open_existing
-from qcface_sdk.cli.gallery_actions.arguments import add_gallery, add_gallery_and_json, add_subject, when
+from qcface_sdk.cli.galleries import open_existing, open_place
+from qcface_sdk.cli.gallery_actions.arguments import add_gallery, add_gallery_and_json, add_place, add_subject, when
 from qcface_sdk.cli.gallery_actions.review_page import render
 from qcface_sdk.cli.options import (
     add_engine_options,
@@ -26,8 +26,13 @@ _SHOWN = 20
 """Pairs printed; the page and --json have more."""
 
 
+def _add_list(parser: argparse.ArgumentParser) -> None:
+    add_place(parser)
+    add_json_option(parser, "one JSON object")
+
+
 def _list(args: argparse.Namespace) -> ExitCode:
-    with open_existing(args.gallery, key=args.key) as gallery:
+    with open_place(args.gallery, key=args.key) as gallery:
         contract = gallery.contract
         people = gallery.people()
     if args.json:
@@ -145,9 +150,9 @@ ACTIONS = (
     Command(
         "list",
         "who is enrolled",
-        "List the people of a gallery.",
+        "List the people of a gallery, one file or a collection of a vector server.",
         "  qcface gallery list staff.db\n  qcface gallery list staff.db --json | jq -r '.subjects[].subject'\n",
-        add_gallery_and_json,
+        _add_list,
         _list,
     ),
     Command(

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from html import escape
 from itertools import groupby
+from pathlib import Path
 
 from qcface_sdk.charts import Axis, draw_lines
 from qcface_sdk.cli.gallery_actions.arguments import when
@@ -41,7 +42,7 @@ def render(review: Review) -> str:
         "<h2>Everybody</h2>",
         _table(review.people),
     ]
-    return render_page("Gallery", parts)
+    return render_page(f"Gallery {Path(review.path).name}", parts)
 
 
 def _quality(review: Review) -> str:
@@ -79,9 +80,10 @@ def _doubles(review: Review) -> str:
         return "<p>Not looked for.</p>"
     rows = [(pair.first, pair.second, f"{pair.similarity:.3f}") for pair in doubles.found]
     return (
-        f"<p>{plural(len(rows), 'pair')} at or above similarity {doubles.threshold:.3f}, which one comparison of "
-        f"strangers in {1 / doubles.fmr:,.0f} reaches. {doubles.pairs:,} comparisons were made, so about "
-        f"{doubles.by_chance:.2g} are to be expected by chance.</p>" + _cut(("first", "second", "similarity"), rows)
+        f"<p>{plural(len(rows), 'pair')} at or above similarity {doubles.threshold:.3f} (more where several pictures "
+        f"were fused), which one comparison of strangers in {1 / doubles.fmr:,.0f} reaches. Of the {doubles.pairs:,} "
+        f"comparisons made, chance alone would give about {doubles.by_chance:.2g}.</p>"
+        + _cut(("first", "second", "similarity"), rows)
     )
 
 
@@ -104,7 +106,10 @@ def _keys(review: Review) -> str:
         ("keys of removed people still to be overwritten", f"{keys.waiting:,}"),
         ("last backup", when(keys.last_backup)),
         ("last copy of the wrapped keys", when(keys.last_copy)),
-        ("people removed since that copy", f"{keys.removed_since:,}"),
+        ("people enrolled since that backup", f"{keys.not_backed_up:,}"),
+        ("people enrolled since that copy of the keys", f"{keys.not_copied:,}"),
+        ("people removed since that copy of the keys", f"{keys.removed_since:,}"),
+        ("master key changed since that copy of the keys", "yes" if keys.rotated_since else "no"),
         ("gallery", figures.gallery),
         ("made", when(figures.created)),
         ("files", f"{(figures.file_bytes + figures.keyring_bytes) / 1e6:,.1f} MB"),
@@ -118,17 +123,21 @@ def _table(people: Sequence[Enrolled]) -> str:
         (
             one.subject,
             str(one.templates),
-            number_or_dash(one.best, 0),
-            number_or_dash(one.worst, 0),
+            number_or_dash(one.best, 1),
+            number_or_dash(one.worst, 1),
             str(one.crops),
-            when(one.created),
+            _day(one.created),
             one.consent or "-",
-            when(one.expires),
+            _day(one.expires),
             one.origin,
         )
         for one in people
     ]
     return _cut(_HEAD, rows)
+
+
+def _day(seconds: float | None) -> str:
+    return when(seconds).split(" ")[0]
 
 
 def _cut(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

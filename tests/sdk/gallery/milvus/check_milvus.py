@@ -87,6 +87,16 @@ def test_search_equals_the_embedded_gallerys(central, door):
         )
 
 
+def test_fused_quality_comes_back(central, door):
+    one = person(1)
+    fused = Template(CONTRACT, one.vector, one.magnitude, 3, 1.0, 71.5)
+    central.enroll("ada", fused)
+    assert central.get("ada") == (fused,)
+    sync(door, central)
+    assert door.get("ada") == (fused,)
+    assert door.report("ada").templates[0]["quality"] == 71.5
+
+
 def test_many_templates_of_one_person_hide_nobody(central):
     rng = np.random.default_rng(1)
     for _ in range(25):
@@ -102,6 +112,72 @@ def test_expired_person_is_not_recognised(central):
     central.enroll("bob", person(2), expires=5e9)
     assert central.identify(person(1), threshold=0.5).subject is None
     assert central.identify(person(2), threshold=0.5).subject == "bob"
+
+
+def test_terms_are_noted_listed_and_end(central):
+    central.enroll("ada", person(1), consent="form 17", expires=5e9)
+    central.enroll("ada", person(2))
+    central.enroll("bob", person(3))
+    central.set_terms("bob", consent="form 18", expires=1000.0)
+    ada, bob = central.people()
+    assert (ada.subject, ada.templates, ada.consent, ada.expires) == ("ada", 2, "form 17", 5e9)
+    assert (bob.subject, bob.templates, bob.consent, bob.expires) == ("bob", 1, "form 18", 1000.0)
+    assert central.identify(person(3), threshold=0.9).subject is None
+    assert central.expire(dry_run=True) == ("bob",)
+    assert len(central) == 2
+    (receipt,) = central.expire()
+    assert (receipt.subject, central.subjects()) == ("bob", ("ada",))
+    central.set_terms("ada", forever=True)
+    assert (central.people()[0].expires, central.people()[0].consent) == (None, "form 17")
+    assert central.get("ada") == (person(1), person(2))
+    with pytest.raises(UnknownSubjectError):
+        central.set_terms("eve", consent="form 19")
+    with pytest.raises(OptionError):
+        central.set_terms("ada", expires=5.0, forever=True)
+
+
+def test_people_are_kept_in_order_by_the_command_line(central, address, capsys):
+    central.enroll("ada", person(1))
+    central.enroll("bob", person(2))
+    assert main(["gallery", "terms", address, "bob", "--consent", "form 17", "--expires", "2001-01-31"]) == 0
+    assert main(["gallery", "list", address]) == 0
+    assert "2001-01-31 23:59:59Z" in capsys.readouterr().out.split("bob")[-1]
+    assert main(["gallery", "expire", address]) == 0
+    assert "removed 1 subject: bob" in capsys.readouterr().out
+    assert main(["gallery", "remove", address, "ada"]) == 0
+    assert "the server's disks hold the row" in capsys.readouterr().out
+    assert central.subjects() == ()
+    assert main(["gallery", "list", address, "--key", "env:KEY"]) == 2
+    capsys.readouterr()
+    assert main(["gallery", "check", address]) == 2
+    assert "works on a gallery file" in capsys.readouterr().err
+
+
+def test_sync_brings_a_note_of_consent_that_alone_has_changed(central, door):
+    central.enroll("ada", person(1), consent="form 17")
+    sync(door, central)
+    assert door.people()[0].consent == "form 17"
+    central.set_terms("ada", consent="form 18")
+    done = sync(door, central)
+    assert (done.added, done.changed, done.templates) == ((), ("ada",), 0)
+    report = door.report("ada")
+    assert report.consent == "form 18"
+    assert [entry["action"] for entry in report.audit] == ["sync-change"]
+    assert sync(door, central).changed == ()
+
+
+def test_sync_says_nothing_of_somebody_removed_while_it_ran(central, door, monkeypatch):
+    central.enroll("ada", person(1))
+    central.enroll("bob", person(2))
+    rows = MilvusGallery.rows
+
+    def late(self, uids):
+        central.remove("bob")
+        return rows(self, uids)
+
+    monkeypatch.setattr(MilvusGallery, "rows", late)
+    assert sync(door, central).added == ("ada",)
+    assert door.subjects() == ("ada",)
 
 
 def test_other_contract_or_dimension_raises(central, address):
