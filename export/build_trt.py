@@ -14,6 +14,7 @@ slower than FP16.
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,9 +32,13 @@ from qcface_export.tensorrt.typed_files import QUANTISED, TWIN, parse_with_rtx, 
 from qcface_sdk.bundle import Bundle  # noqa: E402
 from qcface_sdk.errors import BackendUnavailableError, QCFaceError  # noqa: E402
 from qcface_sdk.runtime.trt_build import PRECISIONS, BuildOptions, ShapeRange  # noqa: E402
-from qcface_sdk.runtime.trt_open import trt_environment  # noqa: E402
+from qcface_sdk.runtime.trt_open import TrtEnvironment, trt_environment  # noqa: E402
 
 FAILED, NO_GPU, SLOWER = 3, 4, 5
+_MEANING = {
+    "int8": "INT8 with FP16 floats: for TensorRT 10 and 11",
+    TWIN: "INT8 with FP32 floats: for TensorRT 8.6, OpenVINO, and the proof on the CPU",
+}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -85,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     args = parser.parse_args(argv)
     try:
-        return _run(_request(args), dry_run=args.dry_run)
+        return _run(_request(args), dry_run=args.dry_run, words=sys.argv[1:] if argv is None else argv)
     except SlowerError as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return SLOWER
@@ -130,7 +135,11 @@ def _request(args: argparse.Namespace) -> Request:
     )
 
 
-def _run(request: Request, *, dry_run: bool) -> int:
+def _run(request: Request, *, dry_run: bool, words: Sequence[str]) -> int:
+    model = request.bundle.manifest
+    print(f"{model.name} {model.version}: {', '.join(request.precisions)}, into {request.output.resolve()}")
+    # The driver is asked first: who has no GPU should know so before the minutes on the CPU.
+    here, missing = (None, "dry run") if dry_run else _environment()
     made = make_typed_files(request)
     _write_files(request, made)
     if made.report is not None:
@@ -138,15 +147,28 @@ def _run(request: Request, *, dry_run: bool) -> int:
         if not made.report.passed:
             _print_way_out(request, made)
         made.report.check()
-    for line in parse_with_rtx(made.files, request):
-        print(line)
-    if dry_run:
-        return 0
-    try:
-        here = trt_environment()
-    except BackendUnavailableError as error:
-        _print_what_is_left(request, made, str(error))
+    parsed = parse_with_rtx(made.files, request)
+    print("\n".join(parsed or ["not parsed by TensorRT-RTX, which is not installed (pip install tensorrt-rtx-cu12)"]))
+    if here is None:
+        _print_done(request, made)
+        if dry_run:
+            print("nothing was built, as asked (--dry-run)")
+            return 0
+        _print_what_is_left(request, made, missing, words)
         return NO_GPU
+    return _build(request, made, here)
+
+
+def _environment() -> tuple[TrtEnvironment | None, str]:
+    """Return TensorRT on this machine, or why there is none."""
+    try:
+        return trt_environment(), ""
+    except BackendUnavailableError as error:
+        print(f"no engine can be built here: {error}\nmaking and proving the files on the CPU; that takes a minute")
+        return None, str(error)
+
+
+def _build(request: Request, made: TypedFiles, here: TrtEnvironment) -> int:
     pictures = proof_pictures(request)
     built = build_on_gpu(request, made, pictures, here)
     for precision, file in built.items():
@@ -188,17 +210,29 @@ def _print_way_out(request: Request, made: TypedFiles) -> None:
     print("  * or run in FP16, which needs no calibration: python export/build_trt.py --fp16")
 
 
-def _print_what_is_left(request: Request, made: TypedFiles, reason: str) -> None:
-    names = ", ".join(file_name(precision) for precision in made.files)
-    wanted = " ".join(f"--{precision}" for precision in request.precisions)
-    print(f"\nno engine was built: {reason}")
-    print(f"done here: {names} written to {request.output}" + ("; INT8 proved on the CPU" if made.report else ""))
-    table = f" --table {request.output / 'calibration.json'}" if made.table and not made.as_shipped else ""
-    floats = f" --exclude-nodes {' '.join(made.in_float)}" if made.in_float and not made.as_shipped else ""
-    print("left to do on the target, which builds, times, proves and installs the engines:")
-    if table:
-        print(f"  (copy {request.output / 'calibration.json'} there first)")
-    print(f"  python export/build_trt.py {wanted}{table}{floats}")
+def _print_done(request: Request, made: TypedFiles) -> None:
+    print(f"\ndone here, in {request.output.resolve()}:")
+    for precision in made.files:
+        print(f"  {file_name(precision):30} {_MEANING.get(precision, precision.upper())}")
+    if made.report is not None:
+        page = f"{made.report.artifact}-on-cpu.html"
+        print(f"  {page:30} INT8 proved on the CPU: {len(made.report.figures)} figures, all within their limits")
+
+
+def _print_what_is_left(request: Request, made: TypedFiles, missing: str, words: Sequence[str]) -> None:
+    print(f"\nno engine was built: {missing}")
+    print("left to do on the machine with the GPU (an engine is for one GPU and one TensorRT; it cannot be made here):")
+    print("  1. install the SDK, its export tools and TensorRT there: export/TENSORRT.md, for a Jetson its own section")
+    command = ["python", "export/build_trt.py", *words]
+    if made.table and not made.as_shipped:
+        table = request.output / "calibration.json"
+        print(f"     and copy {table.resolve()} there")
+        command += [] if request.table else ["--table", str(table)]
+        command += ["--exclude-nodes", *made.in_float] if made.in_float and not request.excluded else []
+    print(f"  2. {shlex.join(command)}")
+    print("     which builds the engines, times INT8 against FP16, proves them on the GPU and installs them")
+    print(f'  3. in your program: FaceEngine("{request.output / "bundle"}", backend="tensorrt")')
+    print(f"exit status {NO_GPU}: the files are whole, the engines are missing")
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ from qcface_sdk.detection import Detector, DetectorLimits
 from qcface_sdk.embedding import Embedder
 from qcface_sdk.errors import ModelNotFoundError
 from qcface_sdk.manifest import Artifact
+from qcface_sdk.quality import with_reasons
 from qcface_sdk.recognizability import recognizability
 from qcface_sdk.results import Face
 from qcface_sdk.runtime import ModelHints, open_runner
@@ -181,13 +182,15 @@ class FaceEngine(Deciding):
         """Precision of the recogniser that is used."""
         return self._artifact.precision
 
-    def get(self, image: Any) -> tuple[Face, ...]:
+    def get(self, image: Any, *, reasons: bool = False) -> tuple[Face, ...]:
         """Find and embed the faces of a picture. Thread-safe.
 
         Parameters
         ----------
         image : ndarray of uint8, shape (H, W, 3)
             BGR; rows may be strided (a crop of a frame needs no copy). Not modified.
+        reasons : bool, default False
+            Whether to measure what is wrong with each face, too (`Face.quality_reasons`, as `assess` reports it).
 
         Returns
         -------
@@ -201,15 +204,17 @@ class FaceEngine(Deciding):
         InferenceError
             If a network fails.
         """
-        return self.get_batch([image])[0]
+        return self.get_batch([image], reasons=reasons)[0]
 
-    def get_batch(self, images: Iterable[Any]) -> tuple[tuple[Face, ...], ...]:
+    def get_batch(self, images: Iterable[Any], *, reasons: bool = False) -> tuple[tuple[Face, ...], ...]:
         """Find and embed the faces of several pictures, with the faces of all of them embedded in batches. Thread-safe.
 
         Parameters
         ----------
         images : iterable of ndarray of uint8, each of shape (H, W, 3)
             BGR, of any sizes.
+        reasons : bool, default False
+            As for `get`.
 
         Returns
         -------
@@ -228,17 +233,20 @@ class FaceEngine(Deciding):
         points = [found[:, 4:14].reshape(-1, 5, 2) for found in rows]
         embeddings = self._embedder.embed_faces(frames, points)
         ends = np.cumsum([len(found) for found in rows], dtype=np.int64)
-        return tuple(
+        faces = tuple(
             self._faces(found, embeddings[end - len(found) : end]) for found, end in zip(rows, ends, strict=True)
         )
+        return tuple(map(with_reasons, frames, faces)) if reasons else faces
 
-    def detect(self, image: Any) -> tuple[Face, ...]:
+    def detect(self, image: Any, *, reasons: bool = False) -> tuple[Face, ...]:
         """Find the faces of a picture without embedding them. Thread-safe.
 
         Parameters, order and errors are those of `get`; `embedding`, `recognizability` and `quality` are ``None``.
         """
-        rows = self._detector.detect(check_image(image))
-        return tuple(Face(row[:4], row[4:14].reshape(5, 2), float(row[14])) for row in rows)
+        frame = check_image(image)
+        rows = self._detector.detect(frame)
+        faces = tuple(Face(row[:4], row[4:14].reshape(5, 2), float(row[14])) for row in rows)
+        return with_reasons(frame, faces) if reasons else faces
 
     def embed_faces(self, image: Any, faces: Sequence[Face]) -> tuple[Face, ...]:
         """Embed faces that `detect` found in a picture, all or some of them. Thread-safe.

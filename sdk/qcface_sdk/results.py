@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qcface_sdk.readings import Reading
+
 
 class Outcome(str, Enum):
     """What a comparison means for a door."""
@@ -84,6 +86,10 @@ class Face:
     quality: float | None = None
     """0..100, higher is better; monotone in the magnitude, see the bundle's quality origin."""
 
+    quality_reasons: tuple[Reading, ...] | None = None
+    """One reading for each measure of the picture, with its status, where they were asked for
+    (``engine.get(image, reasons=True)``). They explain; `quality` decides."""
+
     def __post_init__(self) -> None:
         """Take read-only copies of the arrays."""
         object.__setattr__(self, "bbox", _frozen(self.bbox))
@@ -131,6 +137,8 @@ class Face:
             "quality": self.quality,
             "contract": self.contract,
         }
+        if self.quality_reasons is not None:
+            values["quality_reasons"] = [reading.to_dict() for reading in self.quality_reasons]
         if embedding:
             values["embedding"] = None if self.embedding is None else [float(v) for v in self.embedding]
         return values

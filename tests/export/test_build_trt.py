@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import os
 import subprocess
 import sys
@@ -11,12 +10,15 @@ from collections.abc import Callable
 from pathlib import Path
 from types import MappingProxyType, ModuleType
 
+import cv2
 import numpy as np
 import onnx
 import pytest
 
 from fake_tensorrt import fake_environment
+from qcface_export.bundle_packing import INPUT
 from qcface_export.calibration import calibrate
+from qcface_export.calibration_table import CalibrationTable
 from qcface_export.emit import emit_openvino_int8, emit_trt
 from qcface_export.layer_choice import CHOICE_FILE, TABLE_FILE, LayerChoice
 from qcface_export.pictures import PictureSet
@@ -31,6 +33,7 @@ from qcface_sdk.measurements import Proof, ProofFigure
 from qcface_sdk.runtime import trt_open
 from qcface_sdk.runtime.engine_store import read_engine
 from qcface_sdk.runtime.trt_open import TrtEnvironment
+from scripts import load_script
 from tiny_models import INT8, two_file_bundle
 
 Build = Callable[..., int]
@@ -38,12 +41,7 @@ Build = Callable[..., int]
 
 @pytest.fixture(scope="module")
 def script(repository: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("build_trt", repository / "export" / "build_trt.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script(repository, "build_trt")
 
 
 @pytest.fixture
@@ -133,7 +131,30 @@ def test_without_a_gpu_the_files_are_made_and_proved_and_the_rest_is_named(
     assert ": passed" in out
     assert "no engine was built: no NVIDIA driver is installed" in out
     assert "INT8 proved on the CPU" in out
-    assert "python export/build_trt.py --int8 --fp16" in out
+    assert out.index("no engine can be built here") < out.index("taking the INT8 file"), "told before the work"
+    assert f"python export/build_trt.py --int8 --model {tmp_path / 'source'}\n" in out
+    for name in written:
+        assert (name in out) == (not name.endswith(".json"))
+
+
+@pytest.mark.usefixtures("no_gpu")
+def test_the_command_for_the_target_repeats_what_was_asked_and_adds_what_was_found_here(
+    build: Build,
+    script: ModuleType,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    table = CalibrationTable.of(b"", "0" * 64, 1, INPUT, {})
+    made = typed_files.TypedFiles({"int8": b"a file"}, table, ("one", "two"), None, as_shipped=False)
+    monkeypatch.setattr(script, "make_typed_files", lambda request: made)
+    monkeypatch.setattr(script, "parse_with_rtx", lambda files, request: [])
+    assert build("--int8", "--max-batch", "4", "--output", "at door") == 4
+    out = capsys.readouterr().out
+    assert "--int8 --max-batch 4 --output 'at door'" in out
+    assert "--table 'at door/calibration.json' --exclude-nodes one two" in out
+    assert f"copy {tmp_path / 'at door' / 'calibration.json'} there" in out
+    assert "TensorRT-RTX, which is not installed" in out
 
 
 @pytest.mark.usefixtures("no_gpu")
@@ -143,6 +164,8 @@ def test_rtx_parses_and_builds_every_file_where_it_is_installed(
     pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx-cu12 is not installed")
     assert build("--int8", "--dry-run") == 0
     out = capsys.readouterr().out
+    assert "nothing was built, as asked" in out
+    assert "left to do" not in out
     for precision in ("int8", "int8-fp32", "fp16"):
         assert f"parsed and built {precision}:" in out
 
@@ -190,10 +213,18 @@ def test_what_cannot_be_used_is_status_1_and_one_line(
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
-def test_a_table_of_another_model_is_refused(build: Build, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from qcface_export.bundle_packing import INPUT
-    from qcface_export.calibration_table import CalibrationTable
+def test_calibration_on_pictures_of_no_face_is_refused(
+    build: Build, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "walls").mkdir()
+    for index in range(10):
+        cv2.imwrite(str(tmp_path / "walls" / f"{index}.png"), np.full((112, 112, 3), 20 * index, np.uint8))
+    assert build("--int8", "--dry-run", "--calibration", str(tmp_path / "walls")) == 1
+    assert "only 0 of 10 pictures looked at show a face" in capsys.readouterr().err
+    assert not list((tmp_path / "qcface-trt").glob("*.onnx"))
 
+
+def test_a_table_of_another_model_is_refused(build: Build, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table = tmp_path / "table.json"
     table.write_bytes(CalibrationTable.of(b"another model", "0" * 64, 1, INPUT, {}).to_json())
     assert build("--int8", "--table", str(table)) == 1

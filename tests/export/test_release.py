@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
-from types import ModuleType
 
 import cv2
 import numpy as np
@@ -22,17 +21,9 @@ from qcface_export.proof import Limit, ProofReport
 from qcface_export.proof.report import Figure
 from qcface_export.release import TARGETS, Release, ReleaseOptions, equalized_master
 from qcface_sdk.errors import ModelFormatError
+from scripts import load_script
 from small_networks import embed, small_network, small_pictures
 from tiny_models import tiny_recognizer
-
-
-def script(repository: Path, name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, repository / "export" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def write_crops(folder: Path, crops: np.ndarray) -> Path:
@@ -99,7 +90,7 @@ def test_release_gives_build_trt_its_table_and_the_layers_if_some_pass(
 
     monkeypatch.setattr(release, "tensorrt_layers", choose)
     said: list[str] = []
-    for_tensorrt = script(repository, "release")._for_tensorrt
+    for_tensorrt = load_script(repository, "release")._for_tensorrt
     files = for_tensorrt(release, said.append, choose=True)
     wanted = {TABLE_FILE: release.table().to_json()}
     assert files == (wanted | {CHOICE_FILE: made.to_json()} if passes else wanted)
@@ -176,7 +167,7 @@ def test_scripts_refuse_a_bad_master_and_write_nothing(
     path.write_bytes(data)
     arguments = ["--master", str(path), "--calibration", str(tmp_path), "--pairs", str(tmp_path)]
     arguments += ["--output", str(tmp_path / "out"), *(["--work", str(tmp_path / "work")] * (name == "release"))]
-    assert script(repository, name).main(arguments) == 1
+    assert load_script(repository, name).main(arguments) == 1
     error = capsys.readouterr().err
     assert __import__("re").search(message, error), error
     assert "Traceback" not in error
@@ -186,7 +177,7 @@ def test_scripts_refuse_a_bad_master_and_write_nothing(
 def test_quantize_of_an_empty_or_faceless_folder_is_refused(
     repository: Path, tmp_path: Path, master: Path, capsys
 ) -> None:
-    quantize = script(repository, "quantize")
+    quantize = load_script(repository, "quantize")
     (tmp_path / "empty").mkdir()
     output = tmp_path / "out.onnx"
     common = ["--master", str(master), "--output", str(output), "--pictures", "8", "--search-pictures", "4"]
@@ -201,7 +192,7 @@ def test_quantize_of_an_empty_or_faceless_folder_is_refused(
 def test_quantize_that_the_gate_refuses_says_so_by_its_status(
     repository: Path, tmp_path: Path, master: Path, monkeypatch, capsys
 ) -> None:
-    quantize = script(repository, "quantize")
+    quantize = load_script(repository, "quantize")
     monkeypatch.setattr(quantize, "check_faces", lambda pictures: None)
     crops = write_crops(tmp_path / "crops", small_pictures(20))
     output = tmp_path / "out.onnx"
@@ -215,7 +206,7 @@ def test_release_of_weights_without_recipe_asks_for_it(repository: Path, tmp_pat
     weights = repository / "train" / "weights" / "edge.pt"
     arguments = ["--weights", str(weights), "--calibration", str(tmp_path), "--pairs", str(tmp_path)]
     arguments += ["--work", str(tmp_path / "work"), "--output", str(tmp_path / "out")]
-    assert script(repository, "release").main(arguments) == 1
+    assert load_script(repository, "release").main(arguments) == 1
     assert "give --recipe" in capsys.readouterr().err
 
 

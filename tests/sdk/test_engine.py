@@ -331,3 +331,16 @@ def test_fusion_needs_thresholds_to_tell_outliers(tmp_path: Path) -> None:
     Bundle.create(tiny_manifest(files, thresholds=()), files).save_folder(tmp_path / "bundle")
     with FaceEngine(model=tmp_path / "bundle") as bare, pytest.raises(ThresholdUnavailableError, match="outlier"):
         bare.fusion()
+
+
+def test_reasons_are_reachable_from_a_face_where_they_are_asked_for(engine: FaceEngine, astronaut: np.ndarray) -> None:
+    face, plain = engine.get(astronaut, reasons=True)[0], engine.get(astronaut)[0]
+    assert plain.quality_reasons is None
+    assert "quality_reasons" not in plain.to_dict()
+    assert face.quality_reasons == engine.assess(astronaut, plain).readings
+    assert face.to_dict()["quality_reasons"][0]["name"] == face.quality_reasons[0].name
+    assert face.quality == plain.quality
+    detected = engine.detect(astronaut, reasons=True)[0]
+    assert detected.quality_reasons is not None
+    assert [reading.name for reading in detected.quality_reasons] == [r.name for r in face.quality_reasons]
+    assert [len(faces) for faces in engine.get_batch([astronaut[:40, :40], astronaut], reasons=True)] == [0, 1]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from qcface_export.errors import GateError
 from qcface_export.proof.limits import Limit, read_limits
-from qcface_export.proof.magnitudes import Ladder, measure_embeddings, measure_ladders
+from qcface_export.proof.magnitudes import Figures, Ladder, measure_embeddings, measure_ladders
 from qcface_export.proof.recognition import Recognition, measure_recognition
 from qcface_export.proof.report import Figure, ProofReport
 from qcface_sdk.evaluation import KINDS, LADDER_SEED, LEVELS, climb
@@ -74,38 +74,42 @@ def prove(
     Raises
     ------
     GateError
-        If there are too few pictures, or an embedding is not a finite vector of some length.
+        If there are too few pictures for any limit, or an embedding is not a finite vector of some length.
     """
     limits = read_limits() if limits is None else limits
-    if len(pictures.crops) < _LEAST_PICTURES:
-        raise GateError(f"a proof needs at least {_LEAST_PICTURES} pictures, got {len(pictures.crops)}")
-    one = _checked(reference(pictures.crops), "reference", len(pictures.crops))
-    two = _checked(candidate(pictures.crops), artifact, len(pictures.crops))
-    if one.shape != two.shape:
-        raise GateError(f"both files must give embeddings of one size, got {one.shape[1]} and {two.shape[1]}")
+    one, two = _both(reference, candidate, pictures.crops, artifact)
     rows = _ladder_rows(pictures)
     ladders = [_climb(embed, pictures.crops, rows, clean) for embed, clean in ((reference, one), (candidate, two))]
-    worst, kinds = measure_ladders(*ladders)
-    values = measure_embeddings(one, two) | worst
+    over_all, kinds = measure_ladders(*ladders)
+    values = measure_embeddings(one, two) | over_all
     details: dict[str, Any] = {
         "pictures": {"name": pictures.name, "faces": len(one), "ladder_faces": len(rows)},
         "scatter": _scatter(one, two),
-        "ladder": {
-            kind: {
-                **found,
-                "reference_mean": ladders[0][kind].mean(0).tolist(),
-                "mean": ladders[1][kind].mean(0).tolist(),
-            }
-            for kind, found in kinds.items()
-        },
+        "ladder": _ladder_details(kinds, *ladders),
     }
     if pictures.subjects is not None:
         found = measure_recognition(one, two, pictures.subjects, thresholds=thresholds, replicates=replicates)
         values |= found.figures
         details |= _recognition_details(found)
-    figures = tuple(Figure(name, values[name], limit) for name, limit in limits.items() if name in values)
+    judged = {name: limit for name, limit in limits.items() if name in values and limit.least_faces <= len(rows)}
+    if not judged:
+        raise GateError(f"none of the limits can be judged on {pictures.name}: it lacks labels, or faces to damage")
+    figures = tuple(Figure(name, values[name], limit) for name, limit in judged.items())
     origin = _origin(pictures, len(rows), details)
     return ProofReport(artifact, runtime, reference_name, origin, figures, details)
+
+
+def _both(
+    reference: Embed, candidate: Embed, crops: NDArray[np.uint8], artifact: str
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Run both files, or raise `GateError` if what they give cannot be compared."""
+    if len(crops) < _LEAST_PICTURES:
+        raise GateError(f"a proof needs at least {_LEAST_PICTURES} pictures, got {len(crops)}")
+    one = _checked(reference(crops), "reference", len(crops))
+    two = _checked(candidate(crops), artifact, len(crops))
+    if one.shape != two.shape:
+        raise GateError(f"both files must give embeddings of one size, got {one.shape[1]} and {two.shape[1]}")
+    return one, two
 
 
 def _origin(pictures: ProofPictures, ladder_faces: int, details: Mapping[str, Any]) -> str:
@@ -149,6 +153,17 @@ def _scatter(one: NDArray[np.float32], two: NDArray[np.float32]) -> dict[str, li
     some = np.linspace(0, len(one) - 1, min(_SHOWN_POINTS, len(one))).astype(np.int64)
     pair = (np.linalg.norm(rows[some].astype(np.float64), axis=1).round(4).tolist() for rows in (one, two))
     return dict(zip(("reference", "candidate"), pair, strict=True))
+
+
+def _ladder_details(kinds: Mapping[str, Figures], reference: Ladder, candidate: Ladder) -> dict[str, Any]:
+    return {
+        kind: {
+            **found,
+            "reference_mean": reference[kind].mean(0).tolist(),
+            "mean": candidate[kind].mean(0).tolist(),
+        }
+        for kind, found in kinds.items()
+    }
 
 
 def _recognition_details(found: Recognition) -> dict[str, Any]:

@@ -60,6 +60,7 @@ def measure_ladders(reference: Ladder, candidate: Ladder) -> tuple[Figures, dict
             "reference_monotone_share": one.monotone_share,
             "monotone_share": two.monotone_share,
             "fall": float((clean - worst) / clean),
+            "standard_error": _standard_error(two.per_face - one.per_face),
         }
     # -1 is ideal, so a loss is a rise.
     losses = [found["spearman"] - found["reference_spearman"] for found in kinds.values()]
@@ -71,3 +72,8 @@ def measure_ladders(reference: Ladder, candidate: Ladder) -> tuple[Figures, dict
         "ladder_fall": min(found["fall"] for found in kinds.values()),
     }
     return over_all, kinds
+
+
+def _standard_error(values: NDArray[np.float64]) -> float:
+    """Return that of the mean; one face shows nothing of it, so the widest there can be: losses lie in -2..2."""
+    return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 2.0

@@ -110,13 +110,18 @@ def _edc(details: Any) -> list[str]:
 
 
 def _ladder(ladder: Any) -> str:
-    charts = []
+    charts, rows = [], []
     for kind, found in ladder.items():
+        loss, error = found["spearman"] - found["reference_spearman"], found["standard_error"]
+        cells = (found["reference_spearman"], found["spearman"], loss, error, found["fall"])
+        rows.append(f"<tr><td>{kind}</td>{''.join(f'<td class=n>{value:+.4f}</td>' for value in cells)}</tr>")
         levels = list(range(len(found["mean"])))
         title = f"{kind}: Spearman {found['reference_spearman']:+.3f}, now {found['spearman']:+.3f}"
         series = {"reference": (levels, found["reference_mean"]), "this file": (levels, found["mean"])}
         charts.append(draw_lines(title, Axis("level of damage"), Axis("mean magnitude"), series))
-    return "".join(charts)
+    columns = ("damage", "Spearman of the reference", "of this file", "loss", "its standard error", "fall to the worst")
+    head = "".join(f"<th>{name}</th>" for name in columns)
+    return f"<table><tr>{head}</tr>{''.join(rows)}</table>{''.join(charts)}"
 
 
 def _strips(strips: Sequence[Strip]) -> list[str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from qcface_sdk.calibration.calibration import SCHEMA, Calibration
+from qcface_sdk.calibration.calibration import Calibration
 from qcface_sdk.calibration.gates import Comparisons, GateFit, measure_gate
 from qcface_sdk.calibration.stretch import measure_stretch
 from qcface_sdk.errors import InputError, OptionError
@@ -97,19 +97,15 @@ def calibrate(
     OptionError
         If the gates are not in 0..100 or the enrolment gate is the lower one.
     """
-    if not 0 <= retry_below <= enroll_below <= 100:
-        raise OptionError(f"gates must satisfy 0 <= retry <= enroll <= 100, got {retry_below} and {enroll_below}")
-    vectors: NDArray[np.float32] = np.asarray(embeddings, np.float32)
+    minima, vectors = _check_minima(retry_below, enroll_below), np.asarray(embeddings, np.float32)
     scores = score_all_pairs(vectors, labels, tail=2.5 * FMRS[0])
     rows = _supported_rows(scores, replicates, seed)
     origin = f"{data} ({len(vectors)} faces of {scores.subject_count} people); interval: 95 % bootstrap by identity"
     notes = [note for row in rows if (note := _unsupported_note(row))]
-    magnitude = np.linalg.norm(vectors.astype(np.float64), axis=1)
-    quality, gates = _quality(base, scores, magnitude, damaged, (retry_below, enroll_below), limits, origin, notes)
+    quality, gates = _quality(base, scores, _lengths(vectors), damaged, minima, limits, origin, notes)
     calibration = replace(
         base,
-        schema=SCHEMA,
-        created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        created=_now(),
         data=data,
         thresholds=tuple(threshold_row(row, base.artifact, base.runtime, origin) for row in rows),
         tails=_tails(scores, base, origin, notes),
@@ -117,6 +113,20 @@ def calibrate(
         stretches=_stretches(vectors, scores, base, origin, notes, min(replicates, STRETCH_REPLICATES)),
     )
     return Measured(calibration, rows, gates, len(vectors), scores.subject_count, tuple(notes), scores)
+
+
+def _lengths(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
+    return np.asarray(np.linalg.norm(vectors.astype(np.float64), axis=1), np.float64)
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def _check_minima(retry_below: float, enroll_below: float) -> tuple[float, float]:
+    if not 0 <= retry_below <= enroll_below <= 100:
+        raise OptionError(f"gates must satisfy 0 <= retry <= enroll <= 100, got {retry_below} and {enroll_below}")
+    return retry_below, enroll_below
 
 
 def _supported_rows(scores: PairScores, replicates: int, seed: int) -> tuple[measured_thresholds.ThresholdRow, ...]:

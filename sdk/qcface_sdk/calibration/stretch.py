@@ -85,12 +85,7 @@ def measure_stretch(
     rows = np.asarray(embeddings, np.float64)
     unit = unit_rows(rows).astype(np.float64)
     groups = _groups(number_labels(labels, len(rows)), seed)
-    pairs = len(groups) * (len(groups) - 1) // 2
-    if FMR * pairs < MIN_IMPOSTOR_ERRORS:
-        raise InputError(
-            f"thresholds for fused templates need {MIN_IMPOSTOR_ERRORS / FMR:,.0f} pairs of people with two pictures "
-            f"each, got {pairs:,} of {len(groups)} such people; use more people"
-        )
+    _check_people(len(groups))
     agreement = float(np.mean([_mean_cosine(unit[group]) for group in groups]))
     noise = kept_noise(agreement, np.array([len(group) for group in groups]))
     fused = _top(unit_rows(np.stack([rows[group].sum(axis=0) for group in groups])))
@@ -99,17 +94,23 @@ def measure_stretch(
     limit = _limit(fused, singles, noise, np.ones(len(groups), np.int64))
     drawn = [_limit(fused, singles, noise, weight) for weight in resample(len(groups), replicates, seed)]
     low, high = percentile_interval(drawn)
-    return FusedStretch(
-        artifact,
-        runtime,
-        min(max(agreement, 0.0), 1.0),
-        limit,
-        (min(low, limit), max(high, limit)),
-        len(groups),
-        pairs,
-        f"fused templates of {len(groups)} people with two pictures or more against single pictures of them, at FMR "
-        f"{FMR:g}; {origin}",
-    )
+    people, pairs = len(groups), _pairs_of(len(groups))
+    known = f"templates of {people} people with two pictures or more against single pictures of them, at FMR {FMR:g}"
+    interval = (min(low, limit), max(high, limit))
+    agreement = min(max(agreement, 0.0), 1.0)
+    return FusedStretch(artifact, runtime, agreement, limit, interval, people, pairs, f"{known}; {origin}")
+
+
+def _pairs_of(people: int) -> int:
+    return people * (people - 1) // 2
+
+
+def _check_people(people: int) -> None:
+    if FMR * _pairs_of(people) < MIN_IMPOSTOR_ERRORS:
+        raise InputError(
+            f"thresholds for fused templates need {MIN_IMPOSTOR_ERRORS / FMR:,.0f} pairs of people with two pictures "
+            f"each, got {_pairs_of(people):,} of {people} such people; use more people"
+        )
 
 
 def _groups(person: NDArray[np.int64], seed: int) -> list[NDArray[np.int64]]:

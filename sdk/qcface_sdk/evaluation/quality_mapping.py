@@ -107,22 +107,36 @@ def fit_quality(
     ----------
     .. [1] R. Barlow et al., Statistical Inference under Order Restrictions, Wiley 1972.
     """
+    _check_options(la, ua, max_knots, min_comparisons)
+    lengths, scores = _check_comparisons(magnitude, similarity, 2 * min_comparisons)
+    blocks = _merge(_level_sets(lengths, scores >= threshold), max_knots, min_comparisons)
+    if len(blocks) < 2:
+        raise InputError(_NO_RISE)
+    return QualityMapping(_anchor(blocks, la, ua), len(lengths), threshold)
+
+
+_NO_RISE = (
+    "success of comparisons does not rise with magnitude on these data, so no quality can be fitted; train the norm "
+    "phase, or pass damaged faces too"
+)
+
+
+def _check_options(la: float, ua: float, max_knots: int, min_comparisons: int) -> None:
     if not 0 < la < ua:
         raise OptionError(f"magnitude limits must satisfy 0 < la < ua, got la={la!r}, ua={ua!r}")
     check_positive_int("max_knots", max_knots)
     check_positive_int("min_comparisons", min_comparisons)
+
+
+def _check_comparisons(
+    magnitude: ArrayLike, similarity: ArrayLike, least: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     lengths, scores = check_scores("magnitude", magnitude), check_scores("similarity", similarity)
     if lengths.shape != scores.shape:
         raise ShapeError(f"magnitude and similarity must have one length, got {lengths.shape} and {scores.shape}")
-    if len(lengths) < 2 * min_comparisons:
-        raise InputError(f"a fit needs at least {2 * min_comparisons} genuine comparisons, got {len(lengths)}")
-    blocks = _merge(_level_sets(lengths, scores >= threshold), max_knots, min_comparisons)
-    if len(blocks) < 2:
-        raise InputError(
-            "success of comparisons does not rise with magnitude on these data, so no quality can be fitted; "
-            "train the norm phase, or pass damaged faces too"
-        )
-    return QualityMapping(_anchor(blocks, la, ua), len(lengths), threshold)
+    if len(lengths) < least:
+        raise InputError(f"a fit needs at least {least} genuine comparisons, got {len(lengths)}")
+    return lengths, scores
 
 
 def fit_isotonic(values: ArrayLike, weights: ArrayLike | None = None) -> NDArray[np.float64]:

@@ -9,6 +9,7 @@ there, its `iso` says which.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,13 +18,14 @@ from qcface_sdk.alignment import align
 from qcface_sdk.errors import DegenerateLandmarksError
 from qcface_sdk.quality import brightness, colour, contrast, covering, cut_off, exposure, face_size, pose, sharpness
 from qcface_sdk.quality.measure import Measure
-from qcface_sdk.quality.report import QualityReport, Reading, Status
+from qcface_sdk.quality.report import QualityReport
 from qcface_sdk.quality.scale import QualityScale
 from qcface_sdk.quality.scoring import load_scoring
 from qcface_sdk.quality.view import FaceView
+from qcface_sdk.readings import Reading, Status
 from qcface_sdk.results import Face
 
-__all__ = ["MEASURES", "Measure", "QualityReport", "QualityScale", "Reading", "Status", "assess_faces"]
+__all__ = ["MEASURES", "Measure", "QualityReport", "QualityScale", "Reading", "Status", "assess_faces", "with_reasons"]
 
 MEASURES: tuple[Measure, ...] = (
     face_size.MEASURE,
@@ -60,6 +62,12 @@ def assess_faces(image: NDArray[np.uint8], faces: Sequence[Face]) -> tuple[Quali
         One per face. A measure that cannot be taken (landmarks that fix no face) is reported as not assessed.
     """
     return tuple(_assess(image, face) for face in faces)
+
+
+def with_reasons(image: NDArray[np.uint8], faces: Sequence[Face]) -> tuple[Face, ...]:
+    """Return the faces of one picture with `Face.quality_reasons`; parameters are those of `assess_faces`."""
+    reports = assess_faces(image, faces)
+    return tuple(replace(face, quality_reasons=report.readings) for face, report in zip(faces, reports, strict=True))
 
 
 def _assess(image: NDArray[np.uint8], face: Face) -> QualityReport:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from qcface_sdk.quality.measure import Measure
-from qcface_sdk.quality.report import Reading, Status
+from qcface_sdk.readings import Reading, Status
 
 POOR_BELOW = 50
 """Score under which a reading is poor."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 
@@ -16,7 +17,7 @@ from qcface_export.emit import emit_cpu_int8
 from qcface_export.errors import GateError
 from qcface_export.onnx_graph import Graph
 from qcface_export.pictures import PictureSet
-from qcface_export.proof import ProofPictures, prove, render_proof
+from qcface_export.proof import Limit, ProofPictures, prove, read_limits, render_proof
 from qcface_export.proof.report import proofs_json
 from qcface_sdk import Bundle, FaceEngine
 
@@ -112,6 +113,28 @@ def test_prove_shuffled_magnitudes_fail_though_directions_stay(reference, shown)
     found = failures(prove(reference, shuffled, shown))
     assert {"magnitude_spearman", "order_flips", "ladder_spearman_loss"} <= found
     assert not {"cosine_mean", "cosine_min"} & found
+
+
+def test_prove_judges_a_figure_from_its_least_number_of_faces_on(reference, shown) -> None:
+    noisy = Limit("at_most", -1.0, "never kept", "none", least_faces=3)
+    wide = {"cosine_mean": Limit("at_least", 0.9, "wide", "none")}
+    report = prove(reference, reference, shown, {"ladder_spearman_loss_worst": noisy, **wide})
+    assert [figure.name for figure in report.figures] == ["cosine_mean"]
+    assert report.details["ladder"]["jpeg"]["standard_error"] == 0
+    enough = dataclasses.replace(noisy, least_faces=2)
+    assert failures(prove(reference, reference, shown, {"ladder_spearman_loss_worst": enough, **wide})) == {
+        "ladder_spearman_loss_worst"
+    }
+    # A proof of nothing is none.
+    with pytest.raises(GateError, match="none of the limits can be judged on portraits"):
+        prove(reference, reference, shown, {"ladder_spearman_loss_worst": noisy})
+
+
+def test_every_figure_that_is_measured_has_a_limit(reference, shown) -> None:
+    crops, people = np.tile(shown.crops, (6, 1, 1, 1)), np.tile(np.arange(COUNT), 6)
+    labelled = dataclasses.replace(shown, crops=crops, subjects=people)
+    report = prove(reference, reference, labelled, replicates=2)
+    assert {figure.name for figure in report.figures} == set(read_limits()) - {"ladder_spearman_loss_worst"}
 
 
 def test_prove_an_outlier_channel_on_one_scale_for_all_fails(master: bytes, pictures, reference, shown) -> None:

@@ -60,3 +60,14 @@ def test_measure_ladders_reports_the_mean_and_the_worst_kind() -> None:
     assert worst["ladder_monotone_loss"] == 0.5
     assert worst["ladder_fall"] == pytest.approx((20 - 50) / 20)
     assert kinds["blur"]["spearman"] == pytest.approx(-1)
+    assert kinds["noise"]["standard_error"] == pytest.approx(0)
+
+
+def test_measure_ladders_states_the_noise_of_each_kind() -> None:
+    falling = np.linspace(50, 20, 7)[None].repeat(4, axis=0)
+    mixed = np.where(np.arange(4)[:, None] < 2, falling, falling[:, ::-1])
+    _, kinds = measure_ladders({"blur": falling}, {"blur": mixed})
+    # Losses 0, 0, 2, 2: mean 1, standard deviation 2 / sqrt(3).
+    assert kinds["blur"]["standard_error"] == pytest.approx(1 / np.sqrt(3))
+    _, kinds = measure_ladders({"blur": falling[:1]}, {"blur": falling[:1]})
+    assert kinds["blur"]["standard_error"] == 2

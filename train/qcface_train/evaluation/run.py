@@ -20,6 +20,7 @@ from qcface_sdk.errors import InputError
 from qcface_sdk.evaluation import PairScores, QualityMapping, operate, score_all_pairs
 from qcface_sdk.evaluation.tail import fit_tail
 from qcface_sdk.fusion import evidence
+from qcface_sdk.measurements import FusedStretch
 from qcface_sdk.quality import QualityScale
 from qcface_train.evaluation import comparisons, protocol
 from qcface_train.evaluation.lfw import VerificationSet, read_lfw
@@ -104,6 +105,7 @@ def measure(options: Options, recognizer: Recognizer, faces: VerificationSet) ->
     qualities = {"magnitude": magnitude, "random": np.random.default_rng(0).uniform(size=len(magnitude))}
     if options.peers:
         qualities |= {name: measure_peer(name, options.peers, faces.crops) for name in PEERS}
+    stretch = _measure_stretch(options, recognizer, faces, embeddings)
     figures: Figures = {"model": model, "data": data}
     if faces.folds:
         figures["folds"] = protocol.measure_folds(embeddings, faces)
@@ -116,9 +118,9 @@ def measure(options: Options, recognizer: Recognizer, faces: VerificationSet) ->
         "magnitude": protocol.measure_magnitude(magnitude, ladder, recognizer.la, recognizer.ua),
         "ladder": protocol.measure_ladder(ladder, threshold),
         "rejection": protocol.measure_rejection(scores, qualities, replicates=options.replicates),
-        "quality": _fit_quality(options, recognizer, faces, scores, embeddings, ladder),
+        "quality": _fit_quality(options, recognizer, faces, scores, embeddings, ladder, stretch),
         "tail": _fit_tail(scores),
-        "stretch": _measure_stretch(options, recognizer, faces, embeddings),
+        "stretch": {"reason": stretch} if isinstance(stretch, str) else asdict(stretch),
     }
 
 
@@ -131,13 +133,14 @@ def _fit_tail(scores: PairScores) -> Figures:
 
 def _measure_stretch(
     options: Options, recognizer: Recognizer, faces: VerificationSet, embeddings: NDArray[np.float32]
-) -> Figures:
+) -> FusedStretch | str:
+    """Return what fused templates ask of thresholds, or why it cannot be measured."""
     replicates = min(options.replicates, STRETCH_REPLICATES)
     about = (recognizer.artifact, recognizer.runtime, f"pictures of {options.data_name}, not trained on")
     try:
-        return asdict(measure_stretch(embeddings, faces.subjects, *about, replicates=replicates))
+        return measure_stretch(embeddings, faces.subjects, *about, replicates=replicates)
     except InputError as error:
-        return {"reason": str(error)}
+        return str(error)
 
 
 def _fit_quality(
@@ -147,6 +150,7 @@ def _fit_quality(
     scores: PairScores,
     embeddings: NDArray[np.float32],
     ladder: protocol.LadderScores,
+    stretch: FusedStretch | str,
 ) -> Figures:
     magnitude = np.linalg.norm(embeddings.astype(np.float64), axis=1)
     comparisons = protocol.genuine_comparisons(scores, magnitude, ladder)
@@ -157,7 +161,7 @@ def _fit_quality(
         gates = _describe_gates(options, mapping, comparisons, threshold)
     except InputError as error:
         return {"reason": str(error)}
-    return described | gates | _describe_fused(options, recognizer, faces, embeddings, threshold)
+    return described | gates | _describe_fused(options, recognizer, faces, embeddings, threshold, stretch)
 
 
 def _describe_quality(options: Options, mapping: QualityMapping, ladder_faces: int) -> Figures:
@@ -192,6 +196,7 @@ def _describe_fused(
     faces: VerificationSet,
     embeddings: NDArray[np.float32],
     threshold: float,
+    stretch: FusedStretch | str,
 ) -> Figures:
     """Return the quality of fused pictures, or nothing where the set has too few people with six pictures."""
     try:
@@ -200,8 +205,10 @@ def _describe_fused(
             return {"fused": [], "fused_origin": ""}
         counts = range(2, FRAMES + 1)
         found = [evidence(track[:count]) for count in counts for track in tracks.frames]
-        similarity = np.concatenate([fused_similarity(tracks, embeddings, count) for count in counts])
-        knots = fit_fused(found, similarity, threshold)
+        # More is asked of more pictures, which is the same as to count less of their similarity.
+        asked = {count: 1.0 if isinstance(stretch, str) else stretch.at(count) for count in counts}
+        similar = [fused_similarity(tracks, embeddings, count) / asked[count] for count in counts]
+        knots = fit_fused(found, np.concatenate(similar), threshold)
     except InputError:
         return {"fused": [], "fused_origin": ""}
     origin = (

@@ -1,0 +1,17 @@
+"""Loads the scripts of train/ and export/ as modules, so that tests call their `main` in this process."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+
+def load_script(repository: Path, name: str, folder: str = "export") -> ModuleType:
+    """Return the module of ``FOLDER/NAME.py``."""
+    spec = importlib.util.spec_from_file_location(name, repository / folder / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
