@@ -123,12 +123,17 @@ def small_pictures(count: int, seed: int = 0) -> np.ndarray:
 
 def embed(model: bytes, crops: np.ndarray, *, optimised: bool = True) -> np.ndarray:
     """Return the embeddings of BGR crops by ONNX Runtime on one thread."""
+    return run_on_one_thread(model, to_input(crops), optimised=optimised)
+
+
+def run_on_one_thread(model: bytes, inputs: np.ndarray, *, optimised: bool = True) -> np.ndarray:
+    """Return the embeddings of network inputs by ONNX Runtime; without its optimisations node by node as written."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     if not optimised:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    return session.run(None, {"input": to_input(crops)})[0]
+    return session.run(None, {"input": inputs})[0]
 
 
 def to_input(crops: np.ndarray) -> np.ndarray:

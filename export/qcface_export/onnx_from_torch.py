@@ -23,6 +23,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from qcface_export.errors import ExportError
 from qcface_export.files import write_whole
+from qcface_export.onnx_graph import Graph
 from qcface_train.arguments import ModelArguments, Recipe, RecipeError
 from qcface_train.backbone import Backbone, Block, ImprovedBlock, build_backbone
 from qcface_train.checkpoint import CheckpointError, load_checkpoint, load_weights
@@ -120,13 +121,18 @@ def recognizer_to_onnx(network: Backbone) -> bytes:
         Input ``input`` (N, 3, 112, 112) float32, RGB, (x - 127.5) / 127.5; output ``embedding`` (N, 512), raw. N is
         dynamic; all weights are inside.
     """
+    return folded_to_onnx(fold_batch_norms(network))
+
+
+def folded_to_onnx(folded: nn.Module) -> bytes:
+    """Return the ONNX file of a recogniser whose batch norms are folded already; else as `recognizer_to_onnx`."""
     example = torch.zeros(2, 3, SIDE, SIDE)
     batch = torch.export.Dim("N", min=1)
     # The exporter prints its progress and warns about its own internals; neither says anything of this network.
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            fold_batch_norms(network),
+            folded,
             (example,),
             dynamo=True,
             opset_version=OPSET,
@@ -142,6 +148,41 @@ def recognizer_to_onnx(network: Backbone) -> bytes:
     onnx.checker.check_model(model, full_check=True)
     data: bytes = model.SerializeToString()
     return data
+
+
+def with_weights_of(folded: nn.Module, master: bytes) -> nn.Module:
+    """Return a copy of a network with the weights of an ONNX file of it, such as an equalised one.
+
+    Parameters
+    ----------
+    folded : Module
+        With folded batch norms; not modified.
+    master : bytes
+        What `folded_to_onnx` made, or that with other numbers.
+
+    Raises
+    ------
+    ExportError
+        If the file lacks a weight, or holds one of another shape: it is of another network.
+    """
+    graph = Graph(master)
+    held = dict(graph.constants)
+    for node in graph.weighted_nodes():
+        # The exporter keeps equal biases as one constant, and leaves out those of zeros.
+        none = np.zeros(len(graph.constants[node.input[1]]), np.float32)
+        bias = graph.constants[node.input[2]] if len(node.input) > 2 else none
+        held[f"{str(node.input[1]).removesuffix('weight')}bias"] = bias
+    own = copy.deepcopy(folded)
+    wanted = own.state_dict()
+    # Counters of batch norms are of no use in a file.
+    names = [name for name, value in wanted.items() if value.is_floating_point()]
+    for name in names:
+        if name not in held or held[name].shape != tuple(wanted[name].shape):
+            raise ExportError(
+                f"the master holds no weight {name!r} of shape {tuple(wanted[name].shape)}; it is of another network"
+            )
+    own.load_state_dict(wanted | {name: torch.from_numpy(held[name].copy()) for name in names})
+    return own
 
 
 def _strip_traces(model: onnx.ModelProto) -> None:

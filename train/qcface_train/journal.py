@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _LOG = logging.getLogger("qcface_train")
-_SHOWN = ("kd", "id", "p", "qc", "norm")
+_SHOWN = ("distance", "kd", "id", "p", "qc", "norm")
 _GROUPS = {"id": "loss/L_ID", "qc": "loss/L_QC", "kd": "loss/distillation", "loss": "loss/total"}
 _HISTOGRAM_STEPS = 50
 

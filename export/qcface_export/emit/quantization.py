@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_SMALLEST_SCALE = 2.0**-20
+SMALLEST_SCALE = 2.0**-20
 """Below it a scale would lose its own precision in FP16; a channel that small does not matter."""
 
 _LARGEST_BIAS = float(2**30)
@@ -37,7 +37,7 @@ class Scale:
 def asymmetric_scale(low: float, high: float, *, signed: bool = False) -> Scale:
     """Return the grid of 256 steps that covers a range and holds 0 exactly."""
     low, high = min(low, 0.0), max(high, 0.0)
-    scale = np.float32(max((high - low) / 255.0, _SMALLEST_SCALE))
+    scale = np.float32(max((high - low) / 255.0, SMALLEST_SCALE))
     zero = int(np.clip(np.rint(-low / float(scale)), 0, 255))
     return Scale(scale, zero - 128 if signed else zero, signed)
 
@@ -48,7 +48,7 @@ def symmetric_scale(low: float, high: float, *, half: bool = False) -> Scale:
 
 
 def _rounded(step: float, *, half: bool) -> np.float32:
-    step = max(step, _SMALLEST_SCALE)
+    step = max(step, SMALLEST_SCALE)
     if half:
         step = float(np.float16(step))
     rounded: np.float32 = np.float32(step)
