@@ -22,6 +22,7 @@ sys.path[:0] = [str(_ROOT / "export"), str(_ROOT / "train")]
 from qcface_export.embedders import FileEmbedder  # noqa: E402
 from qcface_export.errors import ExportError  # noqa: E402
 from qcface_export.files import write_whole  # noqa: E402
+from qcface_export.model_checks import recognizer_embeddings  # noqa: E402
 from qcface_export.pictures import read_pictures  # noqa: E402
 from qcface_export.proof import DEFAULT_LIMITS, ProofPictures, ProofReport, prove, read_limits, render_proof  # noqa: E402
 from qcface_export.proof.report import proofs_json  # noqa: E402
@@ -73,7 +74,10 @@ def _prove(args: argparse.Namespace) -> ProofReport:
     else:
         crops = read_pictures(args.pictures, args.count).crops
         pictures = ProofPictures(", ".join(path.name for path in args.pictures), crops, None, args.ladder_faces)
-    reference = FileEmbedder(args.reference.read_bytes(), args.reference_runtime, title="reference")
+    model = args.reference.read_bytes()
+    # A reference without magnitude would make every figure of the magnitudes mean nothing.
+    recognizer_embeddings(model, args.reference_runtime)
+    reference = FileEmbedder(model, args.reference_runtime, title="reference")
     candidate = FileEmbedder(args.candidate.read_bytes(), args.runtime, title="candidate")
     report = prove(
         reference,

@@ -177,6 +177,7 @@ class FakeTensorRT:
         self.run_fails = False
         self.capture_fails = False
         self.refits = 0
+        self.dla_cores = 0
         self.last_config: Any = None
 
     @staticmethod
@@ -189,7 +190,7 @@ class FakeTensorRT:
             create_builder_config=self._config,
             create_optimization_profile=_Profile,
             build_serialized_network=lambda network, config: self._build(network, config, logger),
-            num_DLA_cores=0,
+            num_DLA_cores=self.dla_cores,
         )
 
     def OnnxParser(self, network: Any, logger: Any) -> Any:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import MappingProxyType, ModuleType
 
+import cv2
 import numpy as np
 import onnx
 import pytest
@@ -210,6 +211,17 @@ def test_what_cannot_be_used_is_status_1_and_one_line(
 ) -> None:
     assert build(*words) == code
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_calibration_on_pictures_of_no_face_is_refused(
+    build: Build, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "walls").mkdir()
+    for index in range(10):
+        cv2.imwrite(str(tmp_path / "walls" / f"{index}.png"), np.full((112, 112, 3), 20 * index, np.uint8))
+    assert build("--int8", "--dry-run", "--calibration", str(tmp_path / "walls")) == 1
+    assert "only 0 of 10 pictures looked at show a face" in capsys.readouterr().err
+    assert not list((tmp_path / "qcface-trt").glob("*.onnx"))
 
 
 def test_a_table_of_another_model_is_refused(build: Build, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,6 +21,7 @@ from qcface_export.embedders import FileEmbedder
 from qcface_export.emit import emit_trt
 from qcface_export.emit.typed import with_half_floats
 from qcface_export.errors import CalibrationError, GateError
+from qcface_export.face_check import check_faces
 from qcface_export.layer_choice import CHOICE_FILE, TABLE_FILE, LayerChoice
 from qcface_export.mixed_precision import search_layers
 from qcface_export.pictures import PictureSet, read_pictures, with_damage
@@ -179,7 +180,9 @@ def _table(request: Request) -> CalibrationTable:
         table.check_model(request.master)
         return table
     if request.calibration:
-        return calibrate(request.master, with_damage(read_pictures(request.calibration, _CALIBRATION_PICTURES)))
+        given = read_pictures(request.calibration, _CALIBRATION_PICTURES)
+        check_faces(given)
+        return calibrate(request.master, with_damage(given))
     shipped = _shipped_table(request)
     if shipped is not None:
         request.say("using the calibration table in the bundle")

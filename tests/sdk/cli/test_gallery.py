@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from qcface_sdk.cli.gallery import ACTIONS
+from qcface_sdk.cli.progress import Progress
 
 ANN, BOB = (60, 255, 255), (255, 60, 255)
 
@@ -59,6 +60,45 @@ def test_show_tells_all_that_is_held_and_biometrics_on_request_only(qcface, staf
     document = json.loads(output.read_text())
     assert document["templates"][0].keys() >= {"vector", "crops"}
     assert [entry["action"] for entry in document["audit"]] == ["enroll", "terms", "report", "report"]
+
+
+def test_show_writes_a_page_for_the_person(qcface, staff: Path, tmp_path: Path) -> None:
+    qcface("gallery", "terms", staff, "ann", "--consent", "form <17>")
+    qcface("gallery", "backup", staff, tmp_path / "copy.db")
+    page = tmp_path / "ann.html"
+    assert qcface("gallery", "show", staff, "ann", "--vectors", "--report", page).code == 0
+    text = page.read_text()
+    for part in ("What is held about ann", "form &lt;17&gt;", "no end noted", "copy.db", "<td>backup</td>"):
+        assert part in text, part
+    assert "<img" not in text
+    document = qcface("gallery", "show", staff, "ann", "--vectors", "--crops", "--json", "--report", page).document
+    (template,) = document["templates"]
+    assert f"data:image/png;base64,{template['crops'][0]}'" in page.read_text()
+    assert template["vector"] not in page.read_text()
+    assert "bob" not in page.read_text()
+
+
+def test_long_actions_count_their_steps(
+    qcface, bundle: Path, staff: Path, secret: Path, tmp_path: Path, monkeypatch
+) -> None:
+    """So that the bar moves; none is drawn here, as nobody watches."""
+    steps: list[int] = []
+    monkeypatch.setattr(Progress, "advance", lambda self, count=1: steps.append(count))
+    size = -(-staff.stat().st_size // 2**20)
+    phrase = ("--passphrase-file", secret)
+    for words, wanted in (
+        (("check", staff), 2),
+        (("review", staff, "--model", bundle), 4),
+        (("rotate-key", staff), 2),
+        (("export", staff, tmp_path / "x", *phrase), 2),
+        (("import", tmp_path / "other.db", tmp_path / "x", *phrase), 2),
+        (("re-enroll", staff, tmp_path / "new.db", "--model", bundle), 2),
+        (("bench", "--rows", "300"), 300),
+        (("restore", staff, tmp_path / "back.db", "--keys", f"{staff}.keyring", "--key", f"{staff}.key"), size),
+    ):
+        steps.clear()
+        assert qcface("gallery", *words).code == 0, words
+        assert sum(steps) == wanted, words
 
 
 def test_remove_forgets_one_and_writes_a_receipt(qcface, staff: Path, tmp_path: Path) -> None:

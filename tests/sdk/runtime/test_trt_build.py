@@ -58,6 +58,14 @@ def test_a_dla_that_is_not_there_is_said_and_the_gpu_used(trt: FakeTensorRT) -> 
     assert not hasattr(trt.last_config, "DLA_core")
 
 
+def test_a_dla_that_is_there_is_used_with_the_gpu_for_what_it_cannot_run(trt: FakeTensorRT) -> None:
+    trt.dla_cores = 2
+    built = build_engine(trt, tiny_recognizer(), BuildOptions(dla_core=1))
+    assert built.notes == ()
+    assert (trt.last_config.DLA_core, trt.last_config.default_device_type) == (1, "dla")
+    assert "fallback" in trt.last_config.flags
+
+
 def test_a_tensorrt_without_strong_typing_gets_leave_to_use_the_types(monkeypatch: pytest.MonkeyPatch) -> None:
     """8.6: flags, and no flag for a type it does not have."""
     trt = FakeTensorRT(HostMemory())

@@ -26,7 +26,7 @@ ARMS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "QCFace-Arc p64": {"head": "arc", "p_scale": 64.0},
         "QCFace-Arc p12": {"head": "arc", "p_scale": 12.0},
         "QCFace-Arc la10 ua60": {"head": "arc", "la": 10.0, "ua": 60.0},
-        "QCFace-Arc la10 ua60 lambda10": {"head": "arc", "la": 10.0, "ua": 60.0, "norm_weight": 10.0},
+        "QCFace-Arc la10 ua60 lambda200": {"head": "arc", "la": 10.0, "ua": 60.0, "norm_weight": 200.0},
         "QCFace-Arc lambda0.1": {"head": "arc", "norm_weight": 0.1},
         "QCFace-Arc lambda10": {"head": "arc", "norm_weight": 10.0},
         "QCFace-Arc without p": {"head": "arc", "norm": "constant"},

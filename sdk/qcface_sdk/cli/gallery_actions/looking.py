@@ -9,8 +9,8 @@ from pathlib import Path
 from qcface_sdk.cli.command import Command
 from qcface_sdk.cli.exit_codes import ExitCode
 from qcface_sdk.cli.galleries import open_existing, open_place
+from qcface_sdk.cli.gallery_actions import review_page, subject_page
 from qcface_sdk.cli.gallery_actions.arguments import add_gallery, add_gallery_and_json, add_place, add_subject, when
-from qcface_sdk.cli.gallery_actions.review_page import render
 from qcface_sdk.cli.options import (
     add_engine_options,
     add_json_option,
@@ -50,6 +50,7 @@ def _add_show(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--vectors", action="store_true", help="include the templates' numbers (biometric data)")
     parser.add_argument("--crops", action="store_true", help="include the kept pictures (biometric data)")
     parser.add_argument("--output", type=Path, metavar="FILE", help="write the report as JSON into a new file")
+    add_report_option(parser, "the report for the person, with the kept pictures if --crops is given")
     add_json_option(parser, "one JSON object")
 
 
@@ -61,6 +62,8 @@ def _show(args: argparse.Namespace) -> ExitCode:
     if args.output is not None:
         with args.output.open("x", encoding="utf-8") as file:
             json.dump(document, file, indent=2)
+    if args.report is not None:
+        args.report.write_text(subject_page.render(report, str(args.gallery)), encoding="utf-8")
     if args.json:
         print_json(document)
         return ExitCode.OK
@@ -134,7 +137,7 @@ def _review(args: argparse.Namespace) -> ExitCode:
     ):
         found = review(gallery, doubles=not args.no_doubles, progress=bar.advance)
     if args.report is not None:
-        args.report.write_text(render(found), encoding="utf-8")
+        args.report.write_text(review_page.render(found), encoding="utf-8")
     if args.json:
         print_json(found.to_dict())
         return ExitCode.OK
@@ -159,8 +162,10 @@ ACTIONS = (
         "show",
         "all that is held about one person",
         "Print all that is held about one person, to answer the person's own request. It is noted in the audit log.\n"
-        "--json and --output have the audit lines too; biometric data only with --vectors and --crops.",
+        "--json, --output and --report have the audit lines too, and the backups and exports that the data went into;\n"
+        "biometric data only with --vectors and --crops.",
         "  qcface gallery show staff.db ann-lee\n"
+        "  qcface gallery show staff.db ann-lee --crops --report ann-lee.html\n"
         "  qcface gallery show staff.db ann-lee --vectors --crops --output ann-lee.json\n",
         _add_show,
         _show,
