@@ -25,11 +25,13 @@ from pathlib import Path
 _ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(_ROOT / "export"), str(_ROOT / "train")]
 
-from qcface_export.bundle_packing import CARD_FILE, BundleParts  # noqa: E402
+from qcface_export.bundle_packing import CARD_FILE, INPUT, BundleParts  # noqa: E402
+from qcface_export.calibration import network_input  # noqa: E402
 from qcface_export.errors import ExportError, GateError  # noqa: E402
 from qcface_export.files import write_whole  # noqa: E402
 from qcface_export.layer_choice import CHOICE_FILE, TABLE_FILE  # noqa: E402
 from qcface_export.onnx_from_torch import checked_onnx, network_from_checkpoint, network_from_weights  # noqa: E402
+from qcface_export.pictures import read_pictures  # noqa: E402
 from qcface_export.proof import DEFAULT_LIMITS, read_limits  # noqa: E402
 from qcface_export.release import TARGETS, Release, Released, ReleaseOptions, equalized_master, pack  # noqa: E402
 from qcface_sdk.bundle import Bundle  # noqa: E402
@@ -159,9 +161,9 @@ def _master(args: argparse.Namespace, say: Callable[[str], None]) -> bytes:
     if not path.is_file():
         say(f"exporting {source} to ONNX")
         network = network_from_checkpoint(source) if args.checkpoint else network_from_weights(source, args.recipe)
-        model, agreement = checked_onnx(network)
+        model, agreement = checked_onnx(network, network_input(read_pictures(args.calibration, 64).crops, INPUT))
         write_whole(path, model)
-        say(f"agrees with PyTorch: {agreement}")
+        say(f"agrees with PyTorch on faces: {agreement}")
     return path.read_bytes()
 
 

@@ -120,12 +120,7 @@ def search_layers(
         if judge(layers)[0] <= room:
             kept = _prune(layers, layers[len(start) :], judge, room)
             return Search(tuple(kept), before, tuple(_steps(kept, start, shares, judge)))
-    others = [name for name in shares if name not in chosen]
-    gains: dict[str, float] = {}
-    for place, layer in enumerate(others, start=1):
-        progress(f"trying layers in float: {place} of {len(others)}")
-        gains[layer] = (total - judge([*chosen, layer])[2]) / (_FIXED_COST + shares[layer])
-    for layer in sorted(others, key=lambda name: -gains[name])[:most]:
+    for layer in _by_gain(chosen, total, shares, judge, progress)[:most]:
         chosen.append(layer)
         strain, figure, _ = judge(chosen)
         if strain <= room:
@@ -137,6 +132,18 @@ def search_layers(
         )
     kept = _prune(chosen, chosen[len(start) : -1], judge, room)
     return Search(tuple(kept), before, tuple(_steps(kept, start, shares, judge)))
+
+
+def _by_gain(
+    chosen: Sequence[str], total: float, shares: Mapping[str, float], judge: _Judge, progress: Callable[[str], None]
+) -> list[str]:
+    """Return the other layers, those first that bring most for their cost when they alone join the chosen ones."""
+    others = [name for name in shares if name not in chosen]
+    gains: dict[str, float] = {}
+    for place, layer in enumerate(others, start=1):
+        progress(f"trying layers in float: {place} of {len(others)}")
+        gains[layer] = (total - judge([*chosen, layer])[2]) / (_FIXED_COST + shares[layer])
+    return sorted(others, key=lambda name: -gains[name])
 
 
 def _prune(chosen: Sequence[str], doubtful: Sequence[str], judge: _Judge, room: float) -> list[str]:

@@ -253,7 +253,19 @@ class Release:
     def _layers(self, target: Target, table: CalibrationTable, room: float, start: tuple[str, ...]) -> _Layers:
         """Search for layers to keep in float, or take what an earlier run found."""
         _, pictures = self._pictures()
-        asked = (table.sha256, pictures.sha256, target.form, self.options.percentile, room, start, self._found)
+        most = max(self.options.most_in_float, _MOST_FOR_TENSORRT if target.form == TENSORRT else 0)
+        limits = sorted((name, limit.kind, limit.value) for name, limit in self.options.limits.items())
+        asked = (
+            table.sha256,
+            pictures.sha256,
+            target.form,
+            self.options.percentile,
+            room,
+            start,
+            self._found,
+            most,
+            limits,
+        )
         path = self._work / f"layers-{hashlib.sha256(repr(asked).encode()).hexdigest()[:16]}.json"
         if path.is_file():
             found = json.loads(path.read_text(encoding="utf-8"))
@@ -267,7 +279,7 @@ class Release:
             self.options.limits,
             runtime=target.runtime,
             percentile=self.options.percentile,
-            most=max(self.options.most_in_float, _MOST_FOR_TENSORRT if target.form == TENSORRT else 0),
+            most=most,
             room=room,
             start=start,
             # What another runtime needed is a good guess and saves most of the search.
