@@ -213,10 +213,10 @@ def _print_way_out(request: Request, made: TypedFiles) -> None:
 def _print_done(request: Request, made: TypedFiles) -> None:
     print(f"\ndone here, in {request.output.resolve()}:")
     for precision in made.files:
-        print(f"  {file_name(precision):30} {_MEANING.get(precision, precision.upper())}")
+        print(f"  {file_name(precision):37} {_MEANING.get(precision, precision.upper())}")
     if made.report is not None:
         page = f"{made.report.artifact}-on-cpu.html"
-        print(f"  {page:30} INT8 proved on the CPU: {len(made.report.figures)} figures, all within their limits")
+        print(f"  {page:37} INT8 proved on the CPU: {len(made.report.figures)} figures, all within their limits")
 
 
 def _print_what_is_left(request: Request, made: TypedFiles, missing: str, words: Sequence[str]) -> None:

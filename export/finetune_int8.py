@@ -87,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
         "--rate",
         type=float,
         default=1e-4,
-        help="learning rate, relative to each weight tensor's size (default: %(default)s)",
+        help="learning rate, relative to each weight's size; 0 keeps weights (default: %(default)s)",
     )
     parser.add_argument(
         "--step-rate",
@@ -125,7 +125,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     # A shell starts background jobs with SIGINT ignored; a run is mostly a background job.
     before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGINT, signal.SIGTERM)}
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stdout)
+    logging.basicConfig(format="%(asctime)s %(message)s", stream=sys.stdout)
+    logging.getLogger("qcface_train").setLevel(logging.INFO)  # the exporter's own news is of no use here
     try:
         _finetune(args)
     except KeyboardInterrupt:

@@ -59,6 +59,20 @@ def test_make_bundle_writes_what_it_was_given(tmp_path: Path) -> None:
         assert Bundle.load(place).read(manifest.detector.file) == PARTS.detector
 
 
+@needs_openvino
+def test_make_bundle_takes_the_factor_for_fused_templates_along_and_passes_it_on() -> None:
+    entry = {"artifact": ROWS[0]["artifact"], "runtime": "onnxruntime", "agreement": 0.5, "limit": 1.1}
+    entry |= {"interval": [1.05, 1.15], "people": 100, "comparisons": 4950, "origin": "drawn"}
+    measured = encoded({"thresholds": ROWS, "stretches": [entry]})
+    manifest = make_bundle(replace(PARTS, thresholds=measured, runtimes=("onnxruntime", "openvino"))).manifest
+    own, inherited = manifest.stretches
+    assert (own.runtime, own.limit, own.origin) == ("onnxruntime", 1.1, "drawn")
+    assert inherited.runtime == "openvino"
+    assert inherited.origin.startswith("inherited from onnxruntime")
+    assert replace(inherited, runtime=own.runtime, origin=own.origin) == own
+    assert make_bundle(PARTS).manifest.stretches == ()
+
+
 def test_make_bundle_records_its_tools() -> None:
     tools = make_bundle(PARTS).manifest.tools
     assert tools["torch"] == "2.13.0"

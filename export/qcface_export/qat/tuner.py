@@ -39,7 +39,7 @@ class Tuning:
     """Batches to see."""
     rate: float = 1e-4
     """Learning rate of AdamW, as a share of each tensor's own root mean square: equalised layers differ much in size.
-    Rises over the first eighth of the steps and falls to 0 along a cosine."""
+    Rises over the first eighth of the steps and falls to 0 along a cosine; 0 keeps the weights as they are."""
     step_rate: float = 2e-2
     """Likewise for the logarithms (base 2) of the activations' steps; 0 keeps those of the calibration."""
     closeness: float = 100.0
@@ -53,10 +53,11 @@ class Tuning:
         """Reject what cannot be trained with."""
         if self.steps < 1:
             raise ExportError(f"steps must be at least 1, got {self.steps}")
-        if not (math.isfinite(self.rate) and self.rate > 0):
-            raise ExportError(f"the learning rate must be above 0, got {self.rate}")
-        if not (math.isfinite(self.step_rate) and self.step_rate >= 0):
-            raise ExportError(f"the learning rate of the activations' steps must be at least 0, got {self.step_rate}")
+        for name, rate in (("weights", self.rate), ("activations' steps", self.step_rate)):
+            if not (math.isfinite(rate) and rate >= 0):
+                raise ExportError(f"the learning rate of the {name} must be at least 0, got {rate}")
+        if self.rate == self.step_rate == 0:
+            raise ExportError("with both learning rates at 0 nothing changes; raise one of them")
         if min(self.closeness, self.training_loss) < 0 or self.closeness + self.training_loss == 0:
             raise ExportError("the weights of closeness and training loss must be at least 0, and one of them above it")
 

@@ -6,6 +6,7 @@ from qcface_sdk.bundle import Bundle
 from qcface_sdk.bundle_diff import Change
 from qcface_sdk.cli.printing import print_table
 
+_COUNTS = (2, 3, 5, 10)
 _LONGEST = 40
 
 
@@ -70,6 +71,22 @@ def _print_thresholds(bundle: Bundle) -> None:
         return
     print_table(head, rows, right=range(2, 8))
     for origin in sorted({row.origin for row in bundle.manifest.thresholds}):
+        print(f"measured on: {origin}")
+    _print_stretches(bundle)
+
+
+def _print_stretches(bundle: Bundle) -> None:
+    print()
+    entries = bundle.manifest.stretches
+    if not entries:
+        print("no factor for fused templates: they are held to the thresholds of single pictures")
+        return
+    rows = [
+        (entry.artifact, entry.runtime, *(f"{entry.at(count):.3f}" for count in _COUNTS), f"{entry.interval[1]:.3f}")
+        for entry in entries
+    ]
+    print_table(("fused, threshold times", "for pictures", *map(str, _COUNTS), "at most"), rows, right=range(2, 7))
+    for origin in sorted({entry.origin for entry in entries}):
         print(f"measured on: {origin}")
 
 

@@ -141,6 +141,16 @@ def test_resumed_it_gives_the_very_weights_of_a_run_that_was_not_stopped(
         assert torch.equal(value, second.student.state_dict()[name]), name
 
 
+def test_at_a_rate_of_0_only_the_ranges_are_learned(edge, objective: Objective, batch: Batch) -> None:
+    tuner = make_tuner(edge, objective, steps=2, rate=0.0)
+    tuner.train_step(batch)
+    tuned = tuner.result()
+    assert all(
+        torch.equal(value, edge.network.state_dict()[name]) for name, value in tuned.network.state_dict().items()
+    )
+    assert any(step != tuner.placement.steps[name] for name, step in tuned.steps.items())
+
+
 def test_a_checkpoint_of_other_settings_weights_or_grids_is_refused(
     tuner: Tuner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -181,9 +191,10 @@ def test_a_table_without_the_tensors_is_refused(edge, tuned: Tuned) -> None:
     ("words", "message"),
     [
         ({"steps": 0}, "steps must be at least 1, got 0"),
-        ({"steps": 1, "rate": 0.0}, "rate must be above 0"),
-        ({"steps": 1, "rate": float("nan")}, "rate must be above 0"),
-        ({"steps": 1, "step_rate": -1.0}, "steps must be at least 0"),
+        ({"steps": 1, "rate": -1.0}, "rate of the weights must be at least 0"),
+        ({"steps": 1, "rate": float("nan")}, "rate of the weights must be at least 0"),
+        ({"steps": 1, "step_rate": -1.0}, "rate of the activations' steps must be at least 0"),
+        ({"steps": 1, "rate": 0.0, "step_rate": 0.0}, "nothing changes"),
         ({"steps": 1, "closeness": 0.0, "training_loss": 0.0}, "one of them above it"),
         ({"steps": 1, "closeness": -1.0}, "at least 0"),
     ],

@@ -4,10 +4,13 @@ import io
 import json
 import stat
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from qcface_sdk.bundle import Bundle
+from qcface_sdk.measurements import FusedStretch
 from tiny_models import tiny_bundle
 
 
@@ -148,3 +151,15 @@ def test_models_diff_names_what_changed(qcface, bundle: Path, tmp_path: Path) ->
         "files.recognizer.fp32.onnx.sha256",
     }
     assert "embedding.contract" in qcface("models", "diff", bundle, other).out
+
+
+def test_inspect_says_what_is_asked_of_fused_templates(qcface, bundle: Path, tmp_path: Path) -> None:
+    assert "no factor for fused templates" in qcface("models", "inspect", bundle).out
+    plain = Bundle.load(bundle)
+    artifact = plain.manifest.artifacts[0]
+    entry = FusedStretch(artifact.id, artifact.runtimes[0], 0.5, 1.1, (1.05, 1.2), 100, 4950, "drawn people")
+    Bundle.create(replace(plain.manifest, stretches=(entry,)), dict(plain.files)).save_folder(tmp_path / "grown")
+    out = qcface("models", "inspect", tmp_path / "grown").out
+    assert f"{entry.at(5):.3f}" in out
+    assert "1.200" in out
+    assert "measured on: drawn people" in out
