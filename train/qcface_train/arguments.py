@@ -107,7 +107,7 @@ class LossArguments:
     p_scale: float = 64.0
     """Scale of the cosines in p; below `scale` it acts as a temperature that keeps p from saturating."""
     la: float = 1.0
-    """Optimal norm at p = 0."""
+    """Optimal norm at p = 0. The norm loss weakens as its square: raise `norm_weight` with it (train/ABLATION.md)."""
     ua: float = 100.0
     """Optimal norm at p = 1; magface's limits, too (it is published with la 10 and ua 110)."""
     anchor_p: float = 0.5
