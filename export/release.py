@@ -7,7 +7,7 @@ choose the layers that build_trt.py keeps in float; time all; pack, with the cal
 given.
 
 Example: python export/release.py --checkpoint ~/runs/edge/checkpoint.pt --calibration DATA/train DATA/unlabelled \
-             --pairs DATA/lfw --work ~/release --output ~/release/bundle --version 0.2.0
+             --pairs DATA/lfw --work ~/release --output ~/release/bundle --version 0.4.0
 Exit status 0: packed. 1: something cannot be used. 3: a file failed its proof; nothing was packed (reports in --work).
 """
 

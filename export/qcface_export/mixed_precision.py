@@ -1,8 +1,8 @@
 """When all of a network in 8 bits loses too much: find the fewest and cheapest layers that must stay in float.
 
-Each layer in turn is taken out of 8 bits, the file emitted and run. The layers that help most for their cost are then
-taken out together, one more at a time, until the figures keep their limits, and those put back that were not needed
-after all. Figures of the emitted file decide, no model of the error.
+Each layer in turn is taken out of 8 bits, the file emitted and run; the one that helps most for its cost stays in
+float, and all others are tried again beside it, until the figures keep their limits. Those that were not needed after
+all are put back. Figures of the emitted file decide, no model of the error.
 """
 
 from __future__ import annotations
@@ -120,30 +120,35 @@ def search_layers(
         if judge(layers)[0] <= room:
             kept = _prune(layers, layers[len(start) :], judge, room)
             return Search(tuple(kept), before, tuple(_steps(kept, start, shares, judge)))
-    for layer in _by_gain(chosen, total, shares, judge, progress)[:most]:
-        chosen.append(layer)
-        strain, figure, _ = judge(chosen)
-        if strain <= room:
+    for _ in range(most):
+        best = _best_layer(chosen, total, shares, judge, progress)
+        chosen.append(best)
+        strain, figure, total = judge(chosen)
+        if strain <= room or len(chosen) == len(shares):
             break
-    else:
+    if strain > room:
         raise GateError(
-            f"{most} layers in float ({', '.join(chosen)}) still leave {figure} at {100 * strain:.0f} % of its "
+            f"{len(chosen)} layers in float ({', '.join(chosen)}) still leave {figure} at {100 * strain:.0f} % of its "
             "limit; raise --most-in-float or ship FP32"
         )
     kept = _prune(chosen, chosen[len(start) : -1], judge, room)
     return Search(tuple(kept), before, tuple(_steps(kept, start, shares, judge)))
 
 
-def _by_gain(
+def _best_layer(
     chosen: Sequence[str], total: float, shares: Mapping[str, float], judge: _Judge, progress: Callable[[str], None]
-) -> list[str]:
-    """Return the other layers, those first that bring most for their cost when they alone join the chosen ones."""
+) -> str:
+    """Return the layer that brings most for its cost when it joins the chosen ones.
+
+    All others are tried each time: what a layer brings depends on the noise that is left, and a ranking made once takes
+    several expensive layers where two would do.
+    """
     others = [name for name in shares if name not in chosen]
     gains: dict[str, float] = {}
     for place, layer in enumerate(others, start=1):
-        progress(f"trying layers in float: {place} of {len(others)}")
+        progress(f"layer {len(chosen) + 1} in float: trying {place} of {len(others)}")
         gains[layer] = (total - judge([*chosen, layer])[2]) / (_FIXED_COST + shares[layer])
-    return sorted(others, key=lambda name: -gains[name])
+    return max(others, key=lambda name: gains[name])
 
 
 def _prune(chosen: Sequence[str], doubtful: Sequence[str], judge: _Judge, room: float) -> list[str]:
