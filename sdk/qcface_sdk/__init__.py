@@ -147,4 +147,4 @@ __all__ = [
     "recognizability",
 ]
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
