@@ -33,7 +33,8 @@ from qcface_export.layer_choice import CHOICE_FILE, TABLE_FILE  # noqa: E402
 from qcface_export.onnx_from_torch import checked_onnx, network_from_checkpoint, network_from_weights  # noqa: E402
 from qcface_export.pictures import read_pictures  # noqa: E402
 from qcface_export.proof import DEFAULT_LIMITS, read_limits  # noqa: E402
-from qcface_export.release import TARGETS, Release, Released, ReleaseOptions, equalized_master, pack  # noqa: E402
+from qcface_export.release import TARGETS, Release, Released, ReleaseOptions, equalized_master  # noqa: E402
+from qcface_export.release_packing import pack  # noqa: E402
 from qcface_sdk.bundle import Bundle  # noqa: E402
 from qcface_sdk.errors import QCFaceError  # noqa: E402
 from qcface_sdk.strict_json import dump_object, parse_object  # noqa: E402

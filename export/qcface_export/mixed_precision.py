@@ -111,7 +111,7 @@ def search_layers(
     shares = _shares(Graph(master), table)
     judge = _Judge(reference, run, limits)
     chosen = list(start)
-    strain, figure, total = judge(chosen)
+    strain, figure, _ = judge(chosen)
     before = Step("", 0.0, strain, figure)
     if strain <= room:
         return Search(tuple(chosen), before, ())
@@ -120,9 +120,24 @@ def search_layers(
         if judge(layers)[0] <= room:
             kept = _prune(layers, layers[len(start) :], judge, room)
             return Search(tuple(kept), before, tuple(_steps(kept, start, shares, judge)))
+    chosen = _enough(chosen, shares, judge, most, room, progress)
+    kept = _prune(chosen, chosen[len(start) : -1], judge, room)
+    return Search(tuple(kept), before, tuple(_steps(kept, start, shares, judge)))
+
+
+def _enough(
+    start: Sequence[str],
+    shares: Mapping[str, float],
+    judge: _Judge,
+    most: int,
+    room: float,
+    progress: Callable[[str], None],
+) -> list[str]:
+    """Return `start` and one layer after the other, until all figures keep within `room`."""
+    chosen = list(start)
+    strain, figure, total = judge(chosen)
     for _ in range(most):
-        best = _best_layer(chosen, total, shares, judge, progress)
-        chosen.append(best)
+        chosen.append(_best_layer(chosen, total, shares, judge, progress))
         strain, figure, total = judge(chosen)
         if strain <= room or len(chosen) == len(shares):
             break
@@ -131,8 +146,7 @@ def search_layers(
             f"{len(chosen)} layers in float ({', '.join(chosen)}) still leave {figure} at {100 * strain:.0f} % of its "
             "limit; raise --most-in-float or ship FP32"
         )
-    kept = _prune(chosen, chosen[len(start) : -1], judge, room)
-    return Search(tuple(kept), before, tuple(_steps(kept, start, shares, judge)))
+    return chosen
 
 
 def _best_layer(

@@ -9,18 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from qcface_export.bundle_packing import (
-    RECOGNIZER_FILE,
-    RECOGNIZER_ID,
-    BundleParts,
-    DerivedFile,
-    make_bundle,
-    write_bundle,
-)
+from qcface_export.bundle_packing import RECOGNIZER_FILE, RECOGNIZER_ID
 from qcface_export.calibration import calibrate
 from qcface_export.calibration_table import DEFAULT_PERCENTILE, CalibrationTable
 from qcface_export.embedders import KeptRecognizer
@@ -33,13 +26,10 @@ from qcface_export.layer_choice import VERSION, LayerChoice
 from qcface_export.model_checks import recognizer_embeddings
 from qcface_export.pictures import PictureSet, split_pictures
 from qcface_export.proof import Limit, ProofPictures, ProofReport, prove, read_limits, render_proof
-from qcface_export.proof.report import proofs_json
 from qcface_export.proof.strips import make_strips
 from qcface_export.quantized_file import EMITTERS, TENSORRT, quantize
-from qcface_sdk.bundle import Bundle
-from qcface_sdk.manifest import Artifact
 from qcface_train.evaluation.lfw import VerificationSet, read_lfw
-from qcface_train.evaluation.run import Options, measure, stretch_rows, tail_rows, threshold_rows
+from qcface_train.evaluation.run import Options, measure
 
 Figures = dict[str, Any]
 
@@ -360,59 +350,3 @@ class Release:
         files = [(f"FP32 on {runtime}", self.master, runtime) for runtime in runtimes]
         files += [(f"INT8 on {item.target.runtime}", item.data, item.target.runtime) for item in released]
         return measure_latency(files)
-
-
-def pack(
-    release: Release,
-    released: Sequence[Released],
-    latencies: Sequence[Latency],
-    parts: BundleParts,
-    folder: Path,
-    file: Path | None,
-) -> Bundle:
-    """Pack FP32 and the INT8 files that passed; `parts` gives texts, detector and card.
-
-    An INT8 file is preferred by its runtime where it was the faster one in `latencies`.
-
-    Raises
-    ------
-    GateError
-        If a file failed its proof.
-    ModelFormatError, ManifestError, OptionError, ModelError
-        As `make_bundle` and `write_bundle`; nothing is written then.
-    """
-    best = {item.name: item.best for item in latencies}
-    measured = [release.fp32_figures(), *(item.figures for item in released)]
-    derived = tuple(
-        DerivedFile(
-            Artifact(item.target.artifact, item.target.file, "int8", (item.target.runtime,)),
-            item.data,
-            preferred=best[f"INT8 on {item.target.runtime}"] < best[f"FP32 on {item.target.runtime}"],
-        )
-        for item in released
-    )
-    bundle = make_bundle(
-        replace(
-            parts,
-            recognizer=release.master,
-            derived=derived,
-            thresholds=_json(
-                thresholds=[row for figures in measured for row in threshold_rows(figures)],
-                tails=[row for figures in measured for row in tail_rows(figures)],
-                stretches=[row for figures in measured for row in stretch_rows(figures)],
-            ),
-            quality=_json(
-                quality=[
-                    {key: figures["model"][key] for key in ("artifact", "runtime")} | figures["quality"]
-                    for figures in measured
-                ]
-            ),
-            proofs=proofs_json([item.proof for item in released]),
-        )
-    )
-    write_bundle(bundle, folder, file, overwrite=True)
-    return bundle
-
-
-def _json(**content: Any) -> bytes:
-    return json.dumps(content, allow_nan=False).encode()
