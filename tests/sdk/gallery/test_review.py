@@ -194,7 +194,7 @@ def test_review_holds_nothing_biometric(gallery, person):
     numbers = {float(found) for found in re.findall(r"-?\d+\.\d+(?:e-?\d+)?", text)}
     for number in (0, 7):
         for value in person(number).vector[:20]:
-            assert not any(abs(found - float(value)) < 1e-7 for found in numbers)
+            assert not any(abs(found - float(value)) < 5e-5 for found in numbers)
 
 
 def test_review_of_an_empty_gallery(path):
