@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -19,6 +17,7 @@ pytest.importorskip("tqdm")
 from qcface_export import backbone_comparison, backbone_training  # noqa: E402
 from qcface_export.backbone_training import further_columns, train_backbone, with_budget  # noqa: E402
 from qcface_train.arguments import ModelArguments, Recipe, RecipeError  # noqa: E402
+from scripts import load_script  # noqa: E402
 from tiny_runs import curve, tiny_recipe, write_recipe  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -89,14 +88,7 @@ def test_budget_without_pictures_or_held_out_identities_is_refused(recipe: Recip
 
 @pytest.fixture
 def main() -> Callable[[list[str]], int]:
-    spec = importlib.util.spec_from_file_location("compare_backbones", ROOT / "export/compare_backbones.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    before = list(sys.path)
-    spec.loader.exec_module(module)
-    sys.path[:] = before
-    found: Callable[[list[str]], int] = module.main
+    found: Callable[[list[str]], int] = load_script(ROOT, "compare_backbones").main
     return found
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +18,7 @@ from qcface_sdk.geometry import REFERENCE_POINTS
 from qcface_train.aligning import align_photographs
 from qcface_train.faces import SIDE, DataError
 from qcface_train.sources.folder import FolderSource
+from scripts import load_script
 
 TRAIN = Path(__file__).resolve().parents[2] / "train"
 
@@ -72,14 +71,7 @@ def test_folder_that_is_none_or_holds_no_picture_or_the_crops_is_refused(tmp_pat
 
 @pytest.fixture
 def main() -> Callable[[list[str]], int]:
-    spec = importlib.util.spec_from_file_location("align_script", TRAIN / "align.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    before = list(sys.path)
-    spec.loader.exec_module(module)
-    sys.path[:] = before
-    found: Callable[[list[str]], int] = module.main
+    found: Callable[[list[str]], int] = load_script(TRAIN.parent, "align", "train").main
     return found
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import sys
 from collections.abc import Callable
@@ -17,6 +16,7 @@ pytest.importorskip("onnxscript")
 pytest.importorskip("yaml")
 
 from qcface_train.checkpoint import load_checkpoint, save_checkpoint
+from scripts import load_script
 from tiny_runs import make_trainer, tiny_recipe, write_recipe
 
 Run = Callable[..., int]
@@ -32,12 +32,7 @@ RESULTS = {"proof.json", "recognizer.trt.int8-fp32.onnx", "recognizer.trt.int8.o
 
 @pytest.fixture(scope="module")
 def script(repository: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("finetune_int8", repository / "export" / "finetune_int8.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script(repository, "finetune_int8")
 
 
 @pytest.fixture
