@@ -7,7 +7,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from qcface_train.arguments import BACKBONES, ModelArguments  # noqa: E402
-from qcface_train.backbone import IResNet, build_backbone, parameter_count  # noqa: E402
+from qcface_train.backbone import CellSum, IResNet, build_backbone, parameter_count  # noqa: E402
 
 
 def make(name: str) -> torch.nn.Module:
@@ -84,3 +84,20 @@ def test_names_of_the_edge_network_are_those_of_kept_checkpoints() -> None:
     assert {"stem.0.weight", "stages.0.conv1.weight", "stages.1.shortcut.1.running_var"} <= keys
     assert {"neck.1.bias", "pool.0.weight", "project.weight", "final_bn.weight"} <= keys
     assert not {key.split(".")[0] for key in keys} - {"stem", "stages", "neck", "pool", "project", "final_bn"}
+
+
+def test_sum_over_cells_is_the_convolution_it_stands_for() -> None:
+    """In training it is computed as a sum, otherwise, and in exported files, as a convolution."""
+    torch.manual_seed(0)
+    pool = CellSum(6, 7)
+    values = torch.randn(3, 6, 7, 7, requires_grad=True)
+    results = {}
+    for training in (True, False):
+        pool.train(training).zero_grad()
+        values.grad = None
+        found = pool(values)
+        found.pow(2).sum().backward()
+        results[training] = (found.detach(), pool.weight.grad.clone(), values.grad.clone())
+    for summed, convolved in zip(*results.values(), strict=True):
+        torch.testing.assert_close(summed, convolved)
+    assert list(pool.state_dict()) == ["weight"]
