@@ -170,6 +170,10 @@ class Recipe:
             raise RecipeError("recipe: stored targets need data.read: cache; or set loss.teacher_sees: augmented")
         if self.data.mixed_share and not self.loss.teacher:
             raise RecipeError("recipe: data.mixed_share is for distillation; name a teacher in loss.teacher")
+        if self.data.blends and not self.loss.teacher:
+            raise RecipeError("recipe: data.blends are for distillation; name a teacher in loss.teacher")
+        if self.data.blends and self.data.read == "stream":
+            raise RecipeError("recipe: data.blends are made of pictures in any order; they need data.read: cache")
         if self.data.drawn and self.loss.teacher:
             raise RecipeError("recipe: drawn faces have no teacher; leave loss.teacher empty")
         if self.loss.norm not in LATE_NORM_TERMS and self.run.norm_phase > 0:

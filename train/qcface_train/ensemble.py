@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from qcface_train.backbone import EMBEDDING_SIZE
+from qcface_train.blends import BlendPlan, open_blend_targets, with_blends
 from qcface_train.faces import FaceSet, read_whole
 from qcface_train.teacher import Teacher, open_targets, unit
 
@@ -54,11 +55,19 @@ def _kept_basis(folder: Path, targets: Floats) -> Floats:
 
 
 def open_ensemble_targets(
-    faces: FaceSet, names: Sequence[str], folder: Path, run: Path, *, shown: bool = True
+    faces: FaceSet, names: Sequence[str], folder: Path, run: Path, *, plan: BlendPlan | None = None, shown: bool = True
 ) -> Floats:
-    """Return the targets of all clean pictures, (N, 512); see `open_targets` for what is stored where."""
+    """Return the targets of all clean pictures, (N, 512); see `open_targets` for what is stored where.
+
+    With a plan of blends, theirs follow: (N + M, 512).
+    """
     parts = open_targets(faces, names, folder, shown=shown)
-    return join(parts, _kept_basis(run, np.concatenate(parts, axis=1)[:: max(1, len(faces) // (8 * _FIT_PICTURES))]))
+    basis = _kept_basis(run, np.concatenate(parts, axis=1)[:: max(1, len(faces) // (8 * _FIT_PICTURES))])
+    targets = join(parts, basis)
+    if plan is None:
+        return targets
+    blended = open_blend_targets(with_blends(faces, plan), plan, names, folder, shown=shown)
+    return np.concatenate([targets, join(blended, basis)])
 
 
 class OnlineEnsemble:

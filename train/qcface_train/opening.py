@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcface_train.arguments import Recipe
-from qcface_train.data import split_identities
+from qcface_train.blends import BlendPlan, plan_blends, with_blends
+from qcface_train.data import Split, split_identities
 from qcface_train.distributed import World
 from qcface_train.drawing import draw_faces
 from qcface_train.ensemble import OnlineEnsemble, open_ensemble_targets
@@ -67,18 +68,30 @@ def open_trainer(recipe: Recipe, data: Path, cache: Path, out: Path, world: Worl
     targets: NDArray[np.float32] | None = None
     online = None
     names, teachers = recipe.loss.teachers, data / "teachers"
+    plan = _plan_blends(recipe, faces) if recipe.data.blends else None
     if names and recipe.loss.teacher_sees == "clean":
-        targets = open_ensemble_targets(faces, names, teachers, out, shown=world.is_first)
+        targets = open_ensemble_targets(faces, names, teachers, out, plan=plan, shown=world.is_first)
     if names and recipe.loss.teacher_sees == "augmented":
         online = OnlineEnsemble.open(faces, names, teachers, out, world.device)
     if world.is_first:
         world.wait()
-    split = split_identities(
+    if plan is not None:
+        faces = with_blends(faces, plan)
+    split = _split(recipe, faces)
+    pairs = open_pair_sets(recipe, data)
+    return Trainer(recipe, faces, split, targets, out, world=world, teacher=online, pairs=pairs)
+
+
+def _split(recipe: Recipe, faces: FaceSet) -> Split:
+    return split_identities(
         faces.labels,
         recipe.data.held_out,
         recipe.data.seed,
         smallest_class=recipe.data.smallest_class,
-        use_unlabelled=bool(names),
+        use_unlabelled=bool(recipe.loss.teachers),
     )
-    pairs = open_pair_sets(recipe, data)
-    return Trainer(recipe, faces, split, targets, out, world=world, teacher=online, pairs=pairs)
+
+
+def _plan_blends(recipe: Recipe, faces: FaceSet) -> BlendPlan:
+    """Draw a recipe's blends of training pictures only; a face that is held out must not shine through any."""
+    return plan_blends(_split(recipe, faces).train_rows, recipe.data.blends, recipe.data.seed)

@@ -46,6 +46,8 @@ class DataArguments:
     """Largest strength of a damage, 0 to 1, in the identity phase and in the norm phase."""
     mixed_share: float = field(default=0.0, repr=False)
     """Share of pictures that are blended with another one; a blend has no identity and serves distillation only."""
+    blends: int = field(default=0, repr=False)
+    """Further pictures for distillation, each made of two training pictures (see qcface_train.blends)."""
 
     def __post_init__(self) -> None:
         """Reject shares outside 0 to 1."""
@@ -55,7 +57,14 @@ class DataArguments:
                 raise RecipeError(f"data.{name}: expected two numbers from 0 to 1, got {values}")
         if not 0 <= self.mixed_share < 1:
             raise RecipeError(f"data.mixed_share must be at least 0 and below 1, got {self.mixed_share}")
-        for name, least in (("held_out", 0), ("seed", 0), ("drawn", 0), ("window", 0), ("smallest_class", 1)):
+        for name, least in (
+            ("held_out", 0),
+            ("blends", 0),
+            ("seed", 0),
+            ("drawn", 0),
+            ("window", 0),
+            ("smallest_class", 1),
+        ):
             if getattr(self, name) < least:
                 raise RecipeError(f"data.{name} must be at least {least}, got {getattr(self, name)}")
         if self.read not in ("cache", "stream"):

@@ -195,13 +195,17 @@ def open_targets(faces: FaceSet, names: Sequence[str], folder: Path, *, shown: b
     return tuple(_open_target(faces, name, folder, shown) for name in names)
 
 
+def label_of(name: str, folder: Path) -> str:
+    """Return what a teacher is called in the names of files: a known one by name, another by its content."""
+    return name if name in TEACHERS else hashlib.sha256((folder / name).read_bytes()).hexdigest()[:16]
+
+
 def _open_target(faces: FaceSet, name: str, folder: Path, shown: bool) -> Floats:
     if faces.folder is None:
         raise DataError(
             "stored targets lie beside a cache of pictures: set data.read: cache or teacher_sees: augmented"
         )
-    label = name if name in TEACHERS else hashlib.sha256((folder / name).read_bytes()).hexdigest()[:16]
-    path = faces.folder / f"teacher-{label}.npy"
+    path = faces.folder / f"teacher-{label_of(name, folder)}.npy"
     if not path.is_file():
         from tqdm import tqdm
 
