@@ -1,8 +1,8 @@
 """When all of a network in 8 bits loses too much: find the fewest and cheapest layers that must stay in float.
 
-Each layer in turn is taken out of 8 bits, the file emitted and run; the one that helps most for its cost stays in
-float, and all others are tried again beside it, until the figures keep their limits. Those that were not needed after
-all are put back. Figures of the emitted file decide, no model of the error.
+Each layer in turn, and each pair of cheap neighbours, is taken out of 8 bits, the file emitted and run; what helps most
+for its cost stays in float, and all others are tried again beside it, until the figures keep their limits. Those that
+were not needed after all are put back. Figures of the emitted file decide, no model of the error.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ Run = Callable[[Sequence[str]], NDArray[np.float32]]
 _JUDGED = ("cosine_mean", "cosine_min", "norm_bias", "norm_error_p95", "norm_error_max", "magnitude_spearman")
 # What a layer costs besides its multiplications: two conversions and its place in the search.
 _FIXED_COST = 0.02
+# Largest share of the multiplications of two layers that are tried together; dearer ones come one by one.
+_CHEAP_PAIR = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,9 @@ def search_layers(
     GateError
         If `most` layers do not suffice; the message says how near it came.
     """
-    shares = _shares(Graph(master), table)
+    graph = Graph(master)
+    shares = _shares(graph, table)
+    pairs = _cheap_pairs(graph, shares)
     judge = _Judge(reference, run, limits)
     chosen = list(start)
     strain, figure, _ = judge(chosen)
@@ -120,27 +124,27 @@ def search_layers(
         if judge(layers)[0] <= room:
             kept = _prune(layers, layers[len(start) :], judge, room)
             return Search(tuple(kept), before, tuple(_steps(kept, start, shares, judge)))
-    chosen = _enough(chosen, shares, judge, most, room, progress)
-    kept = _prune(chosen, chosen[len(start) : -1], judge, room)
+    chosen = _enough(chosen, shares, pairs, judge, most, room, progress)
+    kept = _prune(chosen, chosen[len(start) :], judge, room)
     return Search(tuple(kept), before, tuple(_steps(kept, start, shares, judge)))
 
 
 def _enough(
     start: Sequence[str],
     shares: Mapping[str, float],
+    pairs: Sequence[tuple[str, str]],
     judge: _Judge,
     most: int,
     room: float,
     progress: Callable[[str], None],
 ) -> list[str]:
-    """Return `start` and one layer after the other, until all figures keep within `room`."""
+    """Return `start` and one layer, or cheap pair of layers, after the other, until all figures keep within `room`."""
     chosen = list(start)
     strain, figure, total = judge(chosen)
-    for _ in range(most):
-        chosen.append(_best_layer(chosen, total, shares, judge, progress))
+    while strain > room and len(chosen) < min(len(start) + most, len(shares)):
+        left = len(start) + most - len(chosen)
+        chosen += _best_layers(chosen, total, shares, pairs if left > 1 else (), judge, progress)
         strain, figure, total = judge(chosen)
-        if strain <= room or len(chosen) == len(shares):
-            break
     if strain > room:
         raise GateError(
             f"{len(chosen)} layers in float ({', '.join(chosen)}) still leave {figure} at {100 * strain:.0f} % of its "
@@ -149,20 +153,43 @@ def _enough(
     return chosen
 
 
-def _best_layer(
-    chosen: Sequence[str], total: float, shares: Mapping[str, float], judge: _Judge, progress: Callable[[str], None]
-) -> str:
-    """Return the layer that brings most for its cost when it joins the chosen ones.
+def _best_layers(
+    chosen: Sequence[str],
+    total: float,
+    shares: Mapping[str, float],
+    pairs: Sequence[tuple[str, str]],
+    judge: _Judge,
+    progress: Callable[[str], None],
+) -> tuple[str, ...]:
+    """Return the layer or pair that brings most for its cost when it joins the chosen ones.
 
     All others are tried each time: what a layer brings depends on the noise that is left, and a ranking made once takes
     several expensive layers where two would do.
     """
-    others = [name for name in shares if name not in chosen]
-    gains: dict[str, float] = {}
-    for place, layer in enumerate(others, start=1):
-        progress(f"layer {len(chosen) + 1} in float: trying {place} of {len(others)}")
-        gains[layer] = (total - judge([*chosen, layer])[2]) / (_FIXED_COST + shares[layer])
-    return max(others, key=lambda name: gains[name])
+    single: list[tuple[str, ...]] = [(name,) for name in shares]
+    candidates = [layers for layers in [*single, *pairs] if not set(layers) & set(chosen)]
+    gains: dict[tuple[str, ...], float] = {}
+    for place, layers in enumerate(candidates, start=1):
+        progress(f"layer {len(chosen) + 1} in float: trying {place} of {len(candidates)}")
+        cost = sum(_FIXED_COST + shares[name] for name in layers)
+        gains[layers] = (total - judge([*chosen, *layers])[2]) / cost
+    return max(candidates, key=lambda layers: gains[layers])
+
+
+def _cheap_pairs(graph: Graph, shares: Mapping[str, float]) -> list[tuple[str, str]]:
+    """Return layers that follow each other and together cost little.
+
+    Where a file stores each layer's output in 8 bits, the tensor between two layers stays on its grid until both are in
+    float, so that neither alone brings anything.
+    """
+    pairs = []
+    for node in graph.weighted_nodes():
+        maker = graph.maker(node.input[0])
+        while maker is not None and maker.name not in shares and len(graph.data_inputs(maker)) == 1:
+            maker = graph.maker(graph.data_inputs(maker)[0])
+        if maker is not None and maker.name in shares and shares[maker.name] + shares[node.name] <= _CHEAP_PAIR:
+            pairs.append((maker.name, node.name))
+    return pairs
 
 
 def _prune(chosen: Sequence[str], doubtful: Sequence[str], judge: _Judge, room: float) -> list[str]:
@@ -191,16 +218,21 @@ class _Judge:
     def __call__(self, layers: Sequence[str]) -> tuple[float, str, float]:
         key = frozenset(layers)
         if key not in self._known:
-            self._known[key] = _strain(self._reference, self._run(layers), self._limits)
+            self._known[key] = strain_of(self._reference, self._run(layers), self._limits)
         return self._known[key]
 
 
-def _strain(
+def strain_of(
     reference: NDArray[np.float32], found: NDArray[np.float32], limits: Mapping[str, Limit]
 ) -> tuple[float, str, float]:
-    """Return the worst figure as a share of its limit, its name, and the sum of the squares of all.
+    """Return the worst figure that needs no labels as a share of its limit, its name, and the sum of all squares.
 
-    For a figure whose ideal is 1 the distances from 1 are compared.
+    Parameters
+    ----------
+    reference, found : ndarray of float32, shape (N, D)
+        Embeddings of the same pictures by the master and by a file.
+    limits : mapping of str to Limit
+        Of the gate. For a figure whose ideal is 1 the distances from 1 are compared.
     """
     values = measure_embeddings(reference, found)
     strains = {}

@@ -70,6 +70,10 @@ class Graph:
         """Return the nodes that read a tensor, in their order."""
         return self._readers.get(tensor, [])
 
+    def data_inputs(self, node: onnx.NodeProto) -> list[str]:
+        """Return a node's inputs that are not constant."""
+        return [name for name in node.input if name and name not in self.constants]
+
     def weighted_nodes(self) -> list[onnx.NodeProto]:
         """Return the convolutions and linear layers, in their order."""
         return [node for node in self.nodes if node.op_type in WEIGHTED and node.input[1] in self.constants]

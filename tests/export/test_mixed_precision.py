@@ -90,3 +90,21 @@ def test_search_takes_a_guess_that_suffices_without_searching(small_table: Calib
     # the needless layer of the guess goes back into 8 bits
     assert found.layers == ("node_pool",)
     assert len(files.runs) < len(LAYERS)
+
+
+class Between(Files):
+    """As above, but one tensor between two layers is noisy, and stays on its grid until both are in float."""
+
+    def run(self, layers: Sequence[str]) -> np.ndarray:
+        lengths = np.linalg.norm(self.reference, axis=1, keepdims=True)
+        noise = np.random.default_rng(1).normal(size=self.reference.shape) * 0.03
+        both = {"node_pool", "node_project"} <= set(layers)
+        return super().run(layers) + np.float32(0 if both else 1) * (noise * lengths).astype(np.float32)
+
+
+def test_search_tries_cheap_neighbours_together(small_table: CalibrationTable) -> None:
+    found = search(Between({}), small_table, most=3)
+    assert set(found.layers) == {"node_pool", "node_project"}
+    assert found.steps[0].strain > 1 > found.steps[1].strain
+    with pytest.raises(GateError, match="1 layers in float"):
+        search(Between({}), small_table, most=1)
