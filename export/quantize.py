@@ -29,6 +29,7 @@ from qcface_export.pictures import PictureSet, split_pictures  # noqa: E402
 from qcface_export.proof import DEFAULT_LIMITS, ProofPictures, prove, read_limits, render_proof  # noqa: E402
 from qcface_export.proof.report import proofs_json  # noqa: E402
 from qcface_export.quantized_file import quantize  # noqa: E402
+from qcface_export.range_search import search_ranges  # noqa: E402
 from qcface_sdk.errors import QCFaceError  # noqa: E402
 from qcface_train.evaluation.lfw import read_lfw  # noqa: E402
 
@@ -47,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--pictures", type=int, default=256, help="to calibrate on (default: %(default)s)")
     parser.add_argument("--search-pictures", type=int, default=120, help="to search on (default: %(default)s)")
     parser.add_argument("--percentile", type=float, default=DEFAULT_PERCENTILE, help="of the table (%(default)s)")
+    parser.add_argument("--no-range-search", action="store_true", help="take ranges as --percentile says")
     parser.add_argument("--most-in-float", type=int, default=6, help="layers to keep in float at most (%(default)s)")
     parser.add_argument("--ladder-faces", type=int, default=100, help="faces to damage (default: %(default)s)")
     parser.add_argument("--limits", type=Path, default=DEFAULT_LIMITS, metavar="TOML", help="limits of the gate")
@@ -75,6 +77,15 @@ def _quantize(args: argparse.Namespace) -> None:
     pictures = _proof_pictures(args, others)
     check_faces(known)
     table = calibrate(master, known)
+
+    def say(text: str) -> None:
+        print(text, flush=True)
+
+    if not args.no_range_search:
+        forms, crops, percentile = {args.runtime: args.runtime}, known.crops[::2], args.percentile
+        found = search_ranges(master, table, forms, crops, limits, percentile=percentile, progress=say)
+        say(str(found))
+        table = found.table
     made = quantize(
         master,
         table,
@@ -83,7 +94,7 @@ def _quantize(args: argparse.Namespace) -> None:
         limits,
         percentile=args.percentile,
         most=args.most_in_float,
-        progress=lambda text: print(text, flush=True),
+        progress=say,
     )
     print("\n".join(made.search.lines()))
     reference, candidate = FileEmbedder(master, "onnxruntime"), FileEmbedder(made.data, args.runtime)

@@ -1,10 +1,10 @@
 r"""From a trained checkpoint to a packed bundle: FP32, INT8 for ONNX Runtime and for OpenVINO, measured and proven.
 
-Steps: export to ONNX and compare with PyTorch; even out the channels, which changes no embedding; calibrate; quantise,
-keeping in float what must be; prove each INT8 file on the labelled set; measure thresholds, quality and gates of each;
-choose the layers that build_trt.py keeps in float; time all; pack, with the calibration table. Each step is kept in
---work: stop it at any time and give the same command again. Texts, detector and card come from the bundle --like unless
-given.
+Steps: export to ONNX and compare with PyTorch; even out the channels, which changes no embedding; round the weights to
+8 bits, so that outputs hardly move; calibrate and search the ranges; quantise, keeping in float what must be; prove
+each INT8 file on the labelled set; measure thresholds, quality and gates of each; choose the layers that build_trt.py
+keeps in float; time all; pack, with the calibration table. Each step is kept in --work: stop it at any time and give
+the same command again. Texts, detector and card come from the bundle --like unless given.
 
 Example: python export/release.py --checkpoint ~/runs/edge/checkpoint.pt --calibration DATA/train DATA/unlabelled \
              --pairs DATA/lfw --work ~/release --output ~/release/bundle --version 0.4.0
@@ -33,7 +33,7 @@ from qcface_export.layer_choice import CHOICE_FILE, TABLE_FILE  # noqa: E402
 from qcface_export.onnx_from_torch import checked_onnx, network_from_checkpoint, network_from_weights  # noqa: E402
 from qcface_export.pictures import read_pictures  # noqa: E402
 from qcface_export.proof import DEFAULT_LIMITS, read_limits  # noqa: E402
-from qcface_export.release import TARGETS, Release, Released, ReleaseOptions, equalized_master  # noqa: E402
+from qcface_export.release import TARGETS, Release, Released, ReleaseOptions, equalized_master, rounded_master  # noqa: E402
 from qcface_export.release_packing import pack  # noqa: E402
 from qcface_sdk.bundle import Bundle  # noqa: E402
 from qcface_sdk.errors import QCFaceError  # noqa: E402
@@ -72,6 +72,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--replicates", type=int, default=defaults.replicates, help="of a bootstrap (%(default)s)")
     parser.add_argument("--limits", type=Path, default=DEFAULT_LIMITS, metavar="TOML", help="of the gate")
     parser.add_argument("--no-equalization", action="store_true", help="leave the ranges of the channels as they are")
+    parser.add_argument("--no-rounding", action="store_true", help="leave the FP32 file's weights off the 8-bit grids")
+    parser.add_argument("--no-range-search", action="store_true", help="take ranges as --percentile says")
     parser.add_argument("--no-tensorrt", action="store_true", help="choose no layers for build_trt.py, which then does")
     parser.add_argument("--drop-failed", action="store_true", help="pack without the files that fail; still status 0")
     return parser
@@ -105,6 +107,7 @@ def _release(args: argparse.Namespace, say: Callable[[str], None]) -> int:
         pictures=args.pictures,
         search_pictures=args.search_pictures,
         percentile=args.percentile,
+        search_ranges=not args.no_range_search,
         most_in_float=args.most_in_float,
         ladder_faces=args.ladder_faces,
         replicates=args.replicates,
@@ -114,6 +117,8 @@ def _release(args: argparse.Namespace, say: Callable[[str], None]) -> int:
     master = _master(args, say)
     if not args.no_equalization:
         master = equalized_master(master, options, say)
+    if not args.no_rounding:
+        master = rounded_master(master, options, say)
     release = Release(master, options, say)
     released: list[Released] = []
     for target in TARGETS:

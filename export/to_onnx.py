@@ -1,7 +1,8 @@
 """Export a recogniser checkpoint to FP32 ONNX, compared with PyTorch before it is written.
 
-With --equalize the channels of each activation get a like range (on --pictures), so that 8 bits cost less later, which
-changes no embedding; export/release.py does so by itself.
+Two steps make 8 bits cost less later; both need --pictures, and export/release.py does them by itself: --equalize gives
+the channels of each activation a like range, which changes no embedding; --round-weights puts the weights onto their
+8-bit grids, which hardly changes any.
 
 Example: python export/to_onnx.py --checkpoint ~/runs/edge/checkpoint.pt --output recognizer.fp32.onnx
 """
@@ -24,6 +25,7 @@ from qcface_export.face_check import check_faces  # noqa: E402
 from qcface_export.files import write_whole  # noqa: E402
 from qcface_export.onnx_from_torch import export_recognizer  # noqa: E402
 from qcface_export.pictures import read_pictures, with_damage  # noqa: E402
+from qcface_export.weight_rounding import round_weights  # noqa: E402
 from qcface_train.checkpoint import CheckpointError  # noqa: E402
 
 
@@ -36,18 +38,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--pictures", type=Path, nargs="+", help="aligned crops to compare on (default: drawn patterns)"
     )
     parser.add_argument("--equalize", action="store_true", help="even out the channels; needs --pictures, 256 are used")
+    parser.add_argument("--round-weights", action="store_true", help="round the weights to 8 bits, likewise")
     options = parser.parse_args(argv)
-    if options.equalize and not options.pictures:
-        parser.error("--equalize needs --pictures, aligned faces like those the network will see")
+    steps = [equalize] * options.equalize + [round_weights] * options.round_weights
+    if steps and not options.pictures:
+        parser.error("--equalize and --round-weights need --pictures, aligned faces like those the network will see")
     try:
-        pictures = read_pictures(options.pictures, 256 if options.equalize else 64) if options.pictures else None
+        pictures = read_pictures(options.pictures, 256 if steps else 64) if options.pictures else None
         inputs = network_input(pictures.crops[:64], INPUT) if pictures else None
         agreement = export_recognizer(options.checkpoint, options.output, inputs)
-        if options.equalize and pictures:
+        if steps and pictures:
             check_faces(pictures)
-            equalized = equalize(options.output.read_bytes(), with_damage(pictures))
-            write_whole(options.output, equalized.model)
-            print(equalized)
+            seen = with_damage(pictures)
+            for step in steps:
+                prepared = step(options.output.read_bytes(), seen)
+                write_whole(options.output, prepared.model)
+                print(prepared)
     except (CheckpointError, ExportError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from qcface_export.errors import CalibrationError
@@ -109,6 +109,10 @@ class CalibrationTable:
             preprocessing_hash(preprocessing),
             MappingProxyType(dict(tensors)),
         )
+
+    def with_ranges(self, tensors: Mapping[str, TensorRange]) -> CalibrationTable:
+        """Return the table with other ranges, found on the same pictures for the same model."""
+        return replace(self, tensors=MappingProxyType(dict(tensors)))
 
     @classmethod
     def from_json(cls, data: bytes) -> CalibrationTable:

@@ -93,16 +93,17 @@ def quantize(
         return EMITTERS[form](master, table, percentile=percentile, nodes_in_float=layers)
 
     def run(layers: Sequence[str]) -> NDArray[np.float32]:
-        return _embed(emit(layers), runtime or form, crops)
+        return embed_with(emit(layers), runtime or form, crops)
 
-    reference = _embed(master, "onnxruntime", crops)
+    reference = embed_with(master, "onnxruntime", crops)
     search = search_layers(
         master, table, reference, run, limits, most=most, room=room, start=start, guesses=guesses, progress=progress
     )
     return QuantizedFile(emit(search.layers), search)
 
 
-def _embed(model: bytes, runtime: str, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+def embed_with(model: bytes, runtime: str, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Embed aligned crops (N, 112, 112, 3) by an ONNX file on a backend; return (N, D)."""
     embedder = FileEmbedder(model, runtime)
     try:
         return embedder(crops)

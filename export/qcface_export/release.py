@@ -17,7 +17,7 @@ from qcface_export.bundle_packing import RECOGNIZER_FILE, RECOGNIZER_ID
 from qcface_export.calibration import calibrate
 from qcface_export.calibration_table import DEFAULT_PERCENTILE, CalibrationTable
 from qcface_export.embedders import KeptRecognizer
-from qcface_export.equalization import equalize
+from qcface_export.equalization import Equalized, equalize
 from qcface_export.errors import GateError
 from qcface_export.face_check import check_faces
 from qcface_export.files import write_whole
@@ -28,6 +28,8 @@ from qcface_export.pictures import PictureSet, split_pictures
 from qcface_export.proof import Limit, ProofPictures, ProofReport, prove, read_limits, render_proof
 from qcface_export.proof.strips import make_strips
 from qcface_export.quantized_file import EMITTERS, TENSORRT, quantize
+from qcface_export.range_search import search_ranges
+from qcface_export.weight_rounding import Rounded, round_weights
 from qcface_train.evaluation.lfw import VerificationSet, read_lfw
 from qcface_train.evaluation.run import Options, measure
 
@@ -60,6 +62,8 @@ TARGETS = (
 _TENSORRT = Target("recognizer-trt-int8-fp32", "recognizer.trt.int8-fp32.onnx", "openvino", TENSORRT)
 # A signed grid wastes a bit on what a Relu leaves, so TensorRT's form needs more layers in float than the others.
 _MOST_FOR_TENSORRT = 16
+# Pictures of the calibration that the ranges are searched on: a hundred or two, or the search takes half an hour.
+_RANGE_PICTURES = 160
 # Where the gate refuses a file on its own pictures, the search is done again with less room.
 _ROOMS = (0.9, 0.75, 0.6)
 
@@ -81,7 +85,9 @@ class ReleaseOptions:
     search_pictures: int = 120
     """Pictures to search on."""
     percentile: float = DEFAULT_PERCENTILE
-    """Percentile that ranges are cut at."""
+    """Percentile that ranges are cut at, or that the search for them begins with."""
+    search_ranges: bool = True
+    """Whether each range is then tried narrower and wider."""
     most_in_float: int = 6
     """Layers to keep in float at most."""
     ladder_faces: int = 200
@@ -137,15 +143,38 @@ def equalized_master(master: bytes, options: ReleaseOptions, say: Callable[[str]
     ExportError
         If that changes the embeddings.
     """
+    return _prepared("equalized", equalize, master, options, say)
+
+
+def rounded_master(master: bytes, options: ReleaseOptions, say: Callable[[str], None] = print) -> bytes:
+    """Round the weights of a master to 8 bits on the calibration pictures, or take what an earlier run made of both.
+
+    Raises
+    ------
+    ModelFormatError, ModelError
+        If the master is no recogniser.
+    ExportError
+        If that changes the embeddings too much.
+    """
+    return _prepared("rounded", round_weights, master, options, say)
+
+
+def _prepared(
+    name: str,
+    prepare: Callable[[bytes, PictureSet], Equalized | Rounded],
+    master: bytes,
+    options: ReleaseOptions,
+    say: Callable[[str], None],
+) -> bytes:
     recognizer_embeddings(master, "onnxruntime")
     pictures, _ = split_pictures(options.calibration, options.pictures, options.search_pictures)
     key = hashlib.sha256(master + pictures.sha256.encode()).hexdigest()[:16]
-    path = options.work / f"equalized-{key}.onnx"
+    path = options.work / f"{name}-{key}.onnx"
     if not path.is_file():
         check_faces(pictures)
-        equalized = equalize(master, pictures)
-        say(str(equalized))
-        write_whole(path, equalized.model)
+        prepared = prepare(master, pictures)
+        say(str(prepared))
+        write_whole(path, prepared.model)
     return path.read_bytes()
 
 
@@ -169,18 +198,50 @@ class Release:
         return self._faces
 
     def table(self) -> CalibrationTable:
-        """Calibrate, or take the table of an earlier run."""
+        """Calibrate and search the ranges, or take the table of an earlier run."""
+        table = self._kept_table("table", self._calibrate)
+        if not self.options.search_ranges:
+            return table
+        limits = sorted((name, limit.kind, limit.value) for name, limit in self.options.limits.items())
+        asked = hashlib.sha256(repr((self._forms(), self.options.percentile, limits)).encode()).hexdigest()[:16]
+        return self._kept_table(f"ranges-{asked}", lambda: self._search(table))
+
+    def _kept_table(self, name: str, make: Callable[[], CalibrationTable]) -> CalibrationTable:
         pictures, _ = self._pictures()
-        path = self._work / f"table-{self._master_key}-{pictures.sha256[:16]}.json"
+        path = self._work / f"{name}-{self._master_key}-{pictures.sha256[:16]}.json"
         if path.is_file():
             table = CalibrationTable.from_json(path.read_bytes())
             table.check_model(self.master)
             return table
-        check_faces(pictures)
-        self._say(f"calibrating on {len(pictures.crops)} pictures")
-        table = calibrate(self.master, pictures)
+        table = make()
         write_whole(path, table.to_json())
         return table
+
+    def _calibrate(self) -> CalibrationTable:
+        pictures, _ = self._pictures()
+        check_faces(pictures)
+        self._say(f"calibrating on {len(pictures.crops)} pictures")
+        return calibrate(self.master, pictures)
+
+    def _search(self, table: CalibrationTable) -> CalibrationTable:
+        crops = self._pictures()[0].crops
+        crops = crops[:: -(-len(crops) // _RANGE_PICTURES)]
+        self._say(f"looking for the ranges of activations on {len(crops)} pictures")
+        found = search_ranges(
+            self.master,
+            table,
+            self._forms(),
+            crops,
+            self.options.limits,
+            percentile=self.options.percentile,
+            progress=self._say,
+        )
+        self._say(str(found))
+        return found.table
+
+    def _forms(self) -> dict[str, str]:
+        """Return what the ranges must suit: every form that is made, and the backend that runs it here."""
+        return {target.form: target.runtime for target in (*self.options.targets, _TENSORRT)}
 
     def _pictures(self) -> tuple[PictureSet, PictureSet]:
         """Return the pictures to calibrate on and those to search on."""

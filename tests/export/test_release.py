@@ -19,7 +19,7 @@ from qcface_export.errors import GateError
 from qcface_export.layer_choice import CHOICE_FILE, TABLE_FILE, LayerChoice
 from qcface_export.proof import Limit, ProofReport
 from qcface_export.proof.report import Figure
-from qcface_export.release import TARGETS, Release, ReleaseOptions, equalized_master
+from qcface_export.release import TARGETS, Release, ReleaseOptions, equalized_master, rounded_master
 from qcface_sdk.errors import ModelFormatError
 from scripts import load_script
 from small_networks import embed, small_network, small_pictures
@@ -71,7 +71,9 @@ def test_release_calibrates_once_for_the_same_pictures(tmp_path: Path, monkeypat
     table = Release(small_network(), options(tmp_path), said.append).table()
     monkeypatch.setattr(release_module, "calibrate", lambda *_: pytest.fail("calibrated again"))
     assert Release(small_network(), options(tmp_path), said.append).table() == table
-    assert said == ["calibrating on 10 pictures"]
+    assert said[:2] == ["calibrating on 10 pictures", "looking for the ranges of activations on 10 pictures"]
+    assert said[-1].startswith("ranges of ")
+    assert [line for line in said[2:-1] if not line.startswith("ranges: ")] == []
 
 
 @pytest.mark.parametrize("passes", [True, False])
@@ -233,3 +235,24 @@ def test_equalized_master_is_made_once_and_computes_the_same(tmp_path: Path, mon
     crops = small_pictures(3, seed=7)
     wanted = embed(master, crops)
     np.testing.assert_allclose(embed(made, crops), wanted, atol=1e-4 * np.abs(wanted).max())
+
+
+def test_rounded_master_is_made_once_and_embeds_alike(tmp_path: Path, monkeypatch) -> None:
+    write_crops(tmp_path / "crops", small_pictures(12))
+    monkeypatch.setattr(release_module, "check_faces", lambda pictures: None)
+    master, said = small_network(), []
+    made = rounded_master(master, options(tmp_path), said.append)
+    assert said[0].startswith("weights of ")
+    assert rounded_master(master, options(tmp_path), said.append) == made
+    assert len(said) == 1
+    crops = small_pictures(3, seed=7)
+    wanted = embed(master, crops)
+    np.testing.assert_allclose(embed(made, crops), wanted, atol=0.03 * np.abs(wanted).max())
+
+
+def test_release_without_the_search_takes_the_ranges_that_were_seen(tmp_path: Path, monkeypatch) -> None:
+    write_crops(tmp_path / "crops", small_pictures(12))
+    monkeypatch.setattr(release_module, "check_faces", lambda pictures: None)
+    said: list[str] = []
+    Release(small_network(), options(tmp_path, search_ranges=False), said.append).table()
+    assert said == ["calibrating on 10 pictures"]
