@@ -147,4 +147,4 @@ __all__ = [
     "recognizability",
 ]
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
