@@ -24,6 +24,7 @@ from qcface_export.embedders import FileEmbedder  # noqa: E402
 from qcface_export.errors import ExportError, GateError  # noqa: E402
 from qcface_export.face_check import check_faces  # noqa: E402
 from qcface_export.files import write_whole  # noqa: E402
+from qcface_export.mixed_precision import last_layers  # noqa: E402
 from qcface_export.model_checks import recognizer_embeddings  # noqa: E402
 from qcface_export.pictures import PictureSet, split_pictures  # noqa: E402
 from qcface_export.proof import DEFAULT_LIMITS, ProofPictures, prove, read_limits, render_proof  # noqa: E402
@@ -94,6 +95,7 @@ def _quantize(args: argparse.Namespace) -> None:
         limits,
         percentile=args.percentile,
         most=args.most_in_float,
+        start=last_layers(master, table),
         progress=say,
     )
     print("\n".join(made.search.lines()))

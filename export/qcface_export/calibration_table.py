@@ -23,7 +23,7 @@ DEFAULT_PERCENTILE = 99.999
 """What emitters scale by. Clipping more than one value in 100,000 shortens exactly the embeddings that are long."""
 FULL_RANGE = 100.0
 """Stands for the minimum and maximum themselves."""
-SMALL_TENSOR = 4096
+SMALL_TENSOR = 16384
 """Numbers a picture below which nothing is clipped: each of so few numbers moves the embedding."""
 
 

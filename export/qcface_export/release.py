@@ -23,6 +23,7 @@ from qcface_export.face_check import check_faces
 from qcface_export.files import write_whole
 from qcface_export.latency import Latency, measure_latency
 from qcface_export.layer_choice import VERSION, LayerChoice
+from qcface_export.mixed_precision import last_layers
 from qcface_export.model_checks import recognizer_embeddings
 from qcface_export.pictures import PictureSet, split_pictures
 from qcface_export.proof import Limit, ProofPictures, ProofReport, prove, read_limits, render_proof
@@ -284,7 +285,7 @@ class Release:
     def _made(self, target: Target) -> _Made:
         """Make one file that passes the gate, with less and less room for the search."""
         table = self.table()
-        start: tuple[str, ...] = ()
+        start = last_layers(self.master, table)
         for room in _ROOMS:
             kept = self._layers(target, table, room, start)
             data = EMITTERS[target.form](

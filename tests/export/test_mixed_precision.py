@@ -9,7 +9,7 @@ import pytest
 
 from qcface_export.calibration_table import CalibrationTable
 from qcface_export.errors import GateError
-from qcface_export.mixed_precision import search_layers
+from qcface_export.mixed_precision import last_layers, search_layers
 from qcface_export.onnx_graph import Graph
 from qcface_export.proof import read_limits
 from small_networks import small_network
@@ -108,3 +108,10 @@ def test_search_tries_cheap_neighbours_together(small_table: CalibrationTable) -
     assert found.steps[0].strain > 1 > found.steps[1].strain
     with pytest.raises(GateError, match="1 layers in float"):
         search(Between({}), small_table, most=1)
+
+
+def test_the_layers_behind_the_last_pooling_stay_in_float(small_table: CalibrationTable) -> None:
+    assert last_layers(small_network(), small_table) == ("node_pool", "node_project")
+    found = search(Files({}), small_table, start=last_layers(small_network(), small_table))
+    assert found.layers == ("node_pool", "node_project")
+    assert found.lines()[0].startswith("all layers but node_pool, node_project in 8 bits: ")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from qcface_export.calibration_table import CalibrationTable, TensorRange
+from qcface_export.calibration_table import SMALL_TENSOR, CalibrationTable, TensorRange
 from qcface_export.emit import emit_cpu_int8
 from qcface_export.mixed_precision import strain_of
 from qcface_export.pictures import PictureSet
@@ -32,7 +32,7 @@ def strain(table: CalibrationTable, pictures: PictureSet) -> float:
 @pytest.fixture(scope="module")
 def loudest(small_table: CalibrationTable, small_set: PictureSet) -> str:
     """The tensor whose grid matters most."""
-    inside = [name for name, seen in small_table.tensors.items() if seen.numbers >= 4096]
+    inside = [name for name, seen in small_table.tensors.items() if seen.numbers >= SMALL_TENSOR]
     return max(inside, key=lambda name: strain(widened(small_table, name, 4.0), small_set))
 
 
@@ -47,7 +47,9 @@ def test_search_takes_back_most_of_what_a_range_too_wide_costs(
     assert found.before == pytest.approx(strain(table, small_set), rel=1e-3)
     assert found.after == pytest.approx(strain(found.table, small_set), rel=1e-3)
     assert f"{next(iter(found.factors))} x" in str(found)
-    assert len(told) == sum(seen.numbers >= 4096 for seen in small_table.tensors.values()) - 1  # all but the picture
+    assert (
+        len(told) == sum(seen.numbers >= SMALL_TENSOR for seen in small_table.tensors.values()) - 1
+    )  # all but the picture
 
 
 def test_found_ranges_stand_for_every_percentile_and_belong_to_the_same_model(

@@ -111,10 +111,10 @@ def test_release_chooses_layers_of_the_form_for_tensorrt_that_pass_its_gate(tmp_
     monkeypatch.setattr(release, "_prove", lambda *_: report)
     choice = release.tensorrt_layers()
     assert choice.fits(release.table(), 99.999)
-    assert choice.layers == ()
+    assert choice.layers == ("node_pool", "node_project")
     assert any("cosine_mean" in line for line in choice.proof)
     (kept,) = (tmp_path / "work").glob("recognizer-trt-int8-fp32-*.onnx")
-    assert kept.read_bytes() == emit_trt(small_network(), release.table(), "int8-fp32")
+    assert kept.read_bytes() == emit_trt(small_network(), release.table(), "int8-fp32", nodes_in_float=choice.layers)
 
 
 def test_release_of_a_network_that_fails_leaves_reports_and_no_bundle(tmp_path: Path, monkeypatch) -> None:
