@@ -149,7 +149,7 @@ def round_rows(rows: Doubles, moment: Doubles, steps: Doubles) -> Doubles:
             lost[:, column - start] = (left[:, column] - found[:, column]) / upper[column, column]
             left[:, column:stop] -= lost[:, column - start, None] * upper[column, column:stop]
         left[:, stop:] -= lost @ upper[start:stop, stop:]
-    back = np.empty_like(found)
+    back: Doubles = np.empty_like(found)
     back[:, order] = found
     return back
 
@@ -196,7 +196,7 @@ def _inputs(
 
 
 def _as_rows(weight: NDArray[np.float32], axis: int) -> Doubles:
-    return np.moveaxis(weight, axis, 0).reshape(weight.shape[axis], -1).astype(np.float64)
+    return np.asarray(np.moveaxis(weight, axis, 0).reshape(weight.shape[axis], -1), np.float64)
 
 
 def _from_rows(rows: Doubles, weight: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
