@@ -30,10 +30,11 @@ from qcface_export.calibration import network_input  # noqa: E402
 from qcface_export.errors import ExportError, GateError  # noqa: E402
 from qcface_export.files import write_whole  # noqa: E402
 from qcface_export.layer_choice import CHOICE_FILE, TABLE_FILE  # noqa: E402
+from qcface_export.master_preparation import equalized_master, rounded_master  # noqa: E402
 from qcface_export.onnx_from_torch import checked_onnx, network_from_checkpoint, network_from_weights  # noqa: E402
 from qcface_export.pictures import read_pictures  # noqa: E402
 from qcface_export.proof import DEFAULT_LIMITS, read_limits  # noqa: E402
-from qcface_export.release import TARGETS, Release, Released, ReleaseOptions, equalized_master, rounded_master  # noqa: E402
+from qcface_export.release import TARGETS, Release, Released, ReleaseOptions  # noqa: E402
 from qcface_export.release_packing import pack  # noqa: E402
 from qcface_sdk.bundle import Bundle  # noqa: E402
 from qcface_sdk.errors import QCFaceError  # noqa: E402

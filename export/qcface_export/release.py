@@ -17,7 +17,6 @@ from qcface_export.bundle_packing import RECOGNIZER_FILE, RECOGNIZER_ID
 from qcface_export.calibration import calibrate
 from qcface_export.calibration_table import DEFAULT_PERCENTILE, CalibrationTable
 from qcface_export.embedders import KeptRecognizer
-from qcface_export.equalization import Equalized, equalize
 from qcface_export.errors import GateError
 from qcface_export.face_check import check_faces
 from qcface_export.files import write_whole
@@ -30,7 +29,6 @@ from qcface_export.proof import Limit, ProofPictures, ProofReport, prove, read_l
 from qcface_export.proof.strips import make_strips
 from qcface_export.quantized_file import EMITTERS, TENSORRT, quantize
 from qcface_export.range_search import search_ranges
-from qcface_export.weight_rounding import Rounded, round_weights
 from qcface_train.evaluation.lfw import VerificationSet, read_lfw
 from qcface_train.evaluation.run import Options, measure
 
@@ -132,51 +130,6 @@ class _Made:
     path: Path
     layers: _Layers
     proof: ProofReport
-
-
-def equalized_master(master: bytes, options: ReleaseOptions, say: Callable[[str], None] = print) -> bytes:
-    """Even out the channels of a master on the calibration pictures, or take what an earlier run made of both.
-
-    Raises
-    ------
-    ModelFormatError, ModelError
-        If the master is no recogniser.
-    ExportError
-        If that changes the embeddings.
-    """
-    return _prepared("equalized", equalize, master, options, say)
-
-
-def rounded_master(master: bytes, options: ReleaseOptions, say: Callable[[str], None] = print) -> bytes:
-    """Round the weights of a master to 8 bits on the calibration pictures, or take what an earlier run made of both.
-
-    Raises
-    ------
-    ModelFormatError, ModelError
-        If the master is no recogniser.
-    ExportError
-        If that changes the embeddings too much.
-    """
-    return _prepared("rounded", round_weights, master, options, say)
-
-
-def _prepared(
-    name: str,
-    prepare: Callable[[bytes, PictureSet], Equalized | Rounded],
-    master: bytes,
-    options: ReleaseOptions,
-    say: Callable[[str], None],
-) -> bytes:
-    recognizer_embeddings(master, "onnxruntime")
-    pictures, _ = split_pictures(options.calibration, options.pictures, options.search_pictures)
-    key = hashlib.sha256(master + pictures.sha256.encode()).hexdigest()[:16]
-    path = options.work / f"{name}-{key}.onnx"
-    if not path.is_file():
-        check_faces(pictures)
-        prepared = prepare(master, pictures)
-        say(str(prepared))
-        write_whole(path, prepared.model)
-    return path.read_bytes()
 
 
 class Release:

@@ -11,15 +11,16 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from qcface_export import embedders
+from qcface_export import embedders, master_preparation
 from qcface_export import release as release_module
 from qcface_export.embedders import KeptRecognizer
 from qcface_export.emit import emit_trt
 from qcface_export.errors import GateError
 from qcface_export.layer_choice import CHOICE_FILE, TABLE_FILE, LayerChoice
+from qcface_export.master_preparation import equalized_master, rounded_master
 from qcface_export.proof import Limit, ProofReport
 from qcface_export.proof.report import Figure
-from qcface_export.release import TARGETS, Release, ReleaseOptions, equalized_master, rounded_master
+from qcface_export.release import TARGETS, Release, ReleaseOptions
 from qcface_sdk.errors import ModelFormatError
 from scripts import load_script
 from small_networks import embed, small_network, small_pictures
@@ -225,7 +226,7 @@ def test_release_of_a_normalised_master_is_refused(tmp_path: Path) -> None:
 
 def test_equalized_master_is_made_once_and_computes_the_same(tmp_path: Path, monkeypatch) -> None:
     write_crops(tmp_path / "crops", small_pictures(12))
-    monkeypatch.setattr(release_module, "check_faces", lambda pictures: None)
+    monkeypatch.setattr(master_preparation, "check_faces", lambda pictures: None)
     master, said = small_network(outlier=20.0), []
     made = equalized_master(master, options(tmp_path), said.append)
     assert made != master
@@ -239,7 +240,7 @@ def test_equalized_master_is_made_once_and_computes_the_same(tmp_path: Path, mon
 
 def test_rounded_master_is_made_once_and_embeds_alike(tmp_path: Path, monkeypatch) -> None:
     write_crops(tmp_path / "crops", small_pictures(12))
-    monkeypatch.setattr(release_module, "check_faces", lambda pictures: None)
+    monkeypatch.setattr(master_preparation, "check_faces", lambda pictures: None)
     master, said = small_network(), []
     made = rounded_master(master, options(tmp_path), said.append)
     assert said[0].startswith("weights of ")
