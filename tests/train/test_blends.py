@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("yaml")
 pytest.importorskip("tqdm")
 
-from qcface_train import blends, opening  # noqa: E402
+from qcface_train import opening, teacher  # noqa: E402
 from qcface_train.blends import BlendPlan, open_blend_targets, plan_blends, with_blends  # noqa: E402
 from qcface_train.data import NO_CLASS, BatchMaker, split_identities  # noqa: E402
 from qcface_train.drawing import draw_faces  # noqa: E402
@@ -96,7 +96,7 @@ class Mean:
 def test_teachers_are_asked_once_about_each_blend(
     faces: FaceSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(blends, "Teacher", Mean)
+    monkeypatch.setattr(teacher, "Teacher", Mean)
     monkeypatch.setattr(Mean, "asked", 0)
     plan = plan_blends(np.arange(len(faces)), 300, 1)
     more = with_blends(FaceSet(faces.images, faces.labels, 0, tmp_path), plan)

@@ -19,11 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcface_train.faces import SIDE, UNLABELLED, DataError, FaceSet, Images
-from qcface_train.teacher import Floats, Teacher, label_of, unit
+from qcface_train.teacher import Floats, kept_answers, label_of
 
 _GHOSTS = 0.35
 """Share of blends in which one face shines through the other; the others are cut along a border."""
-_CHUNK = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,19 +139,13 @@ def open_blend_targets(
 def _open_blend_target(faces: FaceSet, plan: BlendPlan, name: str, folder: Path, shown: bool) -> Floats:
     if faces.folder is None:
         raise DataError("what teachers say of blends is stored beside a cache of pictures: set data.read: cache")
-    path = faces.folder / f"teacher-{label_of(name, folder)}-blends-{plan.digest()}.npy"
-    if not path.is_file():
-        from tqdm import tqdm
-
-        teacher = Teacher(name, folder)
-        stored = np.empty((len(plan), teacher.size), np.float16)
-        first = len(faces) - len(plan)
-        with tqdm(total=len(plan), unit="img", desc=f"teacher {name}, blends", disable=not shown, mininterval=5) as bar:
-            for start in range(0, len(plan), _CHUNK):
-                stop = min(len(plan), start + _CHUNK)
-                stored[start:stop] = teacher.embed(faces.images[first + start : first + stop])
-                bar.update(stop - start)
-        building = path.with_suffix(".building.npy")
-        np.save(building, stored)
-        building.replace(path)
-    return unit(np.load(path).astype(np.float32))
+    first = len(faces) - len(plan)
+    return kept_answers(
+        faces.folder / f"teacher-{label_of(name, folder)}-blends-{plan.digest()}.npy",
+        name,
+        folder,
+        len(plan),
+        lambda teacher, rows: teacher.embed(faces.images[first + rows.start : first + rows.stop]),
+        title=f"teacher {name}, blends",
+        shown=shown,
+    )

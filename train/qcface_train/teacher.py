@@ -30,6 +30,7 @@ Pixels = NDArray[np.uint8]
 # 112 ArcFace crop -> reid-0095's own 128 template: the teachers' data sheet, one fixed bilinear affine.
 _TO_REID = np.array([[1.21663, 0.00024, -4.14545], [-0.00024, 1.21663, -5.29113]])
 _REID_SIDE = 128
+_ASKED_AT_ONCE = 256
 
 
 def _prepare_edgeface(images: Pixels) -> Floats:
@@ -205,17 +206,50 @@ def _open_target(faces: FaceSet, name: str, folder: Path, shown: bool) -> Floats
         raise DataError(
             "stored targets lie beside a cache of pictures: set data.read: cache or teacher_sees: augmented"
         )
-    path = faces.folder / f"teacher-{label_of(name, folder)}.npy"
+    return kept_answers(
+        faces.folder / f"teacher-{label_of(name, folder)}.npy",
+        name,
+        folder,
+        len(faces),
+        lambda teacher, rows: teacher.embed_averaged(np.asarray(faces.images[rows])),
+        title=f"teacher {name}",
+        shown=shown,
+    )
+
+
+def kept_answers(
+    path: Path,
+    name: str,
+    folder: Path,
+    count: int,
+    ask: Callable[[Teacher, slice], Floats],
+    *,
+    title: str,
+    shown: bool,
+) -> Floats:
+    """Return what a teacher says of `count` pictures, unit rows (count, size); asked once, then read from `path`.
+
+    Parameters
+    ----------
+    path : Path
+        Where the answers are kept, in 16 bits; written whole or not at all.
+    name, folder : str, Path
+        As `Teacher` takes them.
+    ask : callable
+        From the teacher and which pictures to their unit embeddings.
+    title : str
+        Of the progress bar, if `shown`.
+    """
     if not path.is_file():
         from tqdm import tqdm
 
         teacher = Teacher(name, folder)
-        stored = np.empty((len(faces), teacher.size), np.float16)
-        with tqdm(total=len(faces), unit="img", desc=f"teacher {name}", disable=not shown, mininterval=5) as bar:
-            for start in range(0, len(faces), 256):
-                rows = slice(start, start + 256)
-                stored[rows] = teacher.embed_averaged(np.asarray(faces.images[rows]))
-                bar.update(len(stored[rows]))
+        stored = np.empty((count, teacher.size), np.float16)
+        with tqdm(total=count, unit="img", desc=title, disable=not shown, mininterval=5) as bar:
+            for start in range(0, count, _ASKED_AT_ONCE):
+                rows = slice(start, min(count, start + _ASKED_AT_ONCE))
+                stored[rows] = ask(teacher, rows)
+                bar.update(rows.stop - rows.start)
         building = path.with_suffix(".building.npy")
         np.save(building, stored)
         building.replace(path)
