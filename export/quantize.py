@@ -1,8 +1,9 @@
 r"""From an FP32 master to the INT8 file of one runtime, judged by the gate before it is written.
 
-Calibrates on --calibration (aligned 112 x 112 faces, no labels needed), looks for layers that must stay in float, and
-proves the file: on --pairs (LFW: everything), else on pictures of the calibration folders that were not calibrated on.
-Writes the file, FILE.table.json, FILE.proof.json and FILE.proof.html; when the gate refuses, the page alone.
+Calibrates on --calibration (aligned 112 x 112 faces, no labels needed), searches the ranges of activations, looks for
+layers that must stay in float, and proves the file: on --pairs (LFW: everything), else on pictures of the calibration
+folders that were not calibrated on. Writes the file, FILE.table.json, FILE.proof.json and FILE.proof.html; when the
+gate refuses, the page alone.
 
 Example: python export/quantize.py --master recognizer.fp32.onnx --calibration DATA/unlabelled --output int8.onnx
 Exit status 0: written. 1: something cannot be used. 3: refused; figures, limits and what to do are printed.
