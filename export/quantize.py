@@ -83,9 +83,12 @@ def _quantize(args: argparse.Namespace) -> None:
     def say(text: str) -> None:
         print(text, flush=True)
 
+    last = last_layers(master, table)
     if not args.no_range_search:
         forms, crops, percentile = {args.runtime: args.runtime}, known.crops[::2], args.percentile
-        found = search_ranges(master, table, forms, crops, limits, percentile=percentile, progress=say)
+        found = search_ranges(
+            master, table, forms, crops, limits, percentile=percentile, nodes_in_float=last, progress=say
+        )
         say(str(found))
         table = found.table
     made = quantize(
@@ -96,7 +99,7 @@ def _quantize(args: argparse.Namespace) -> None:
         limits,
         percentile=args.percentile,
         most=args.most_in_float,
-        start=last_layers(master, table),
+        start=last,
         progress=say,
     )
     print("\n".join(made.search.lines()))

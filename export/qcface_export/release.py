@@ -36,6 +36,8 @@ Figures = dict[str, Any]
 
 # In the names of kept figures: what is measured changed, so that those of an earlier version are made anew.
 _FIGURES_VERSION = 3
+# Likewise in the names of kept ranges.
+_RANGES_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +159,7 @@ class Release:
         if not self.options.search_ranges:
             return table
         limits = sorted((name, limit.kind, limit.value) for name, limit in self.options.limits.items())
-        asked = hashlib.sha256(repr((self._forms(), self.options.percentile, limits)).encode()).hexdigest()[:16]
+        asked = hashlib.sha256(repr((_RANGES_VERSION, self._forms(), self.options.percentile, limits)).encode()).hexdigest()[:16]
         return self._kept_table(f"ranges-{asked}", lambda: self._search(table))
 
     def _kept_table(self, name: str, make: Callable[[], CalibrationTable]) -> CalibrationTable:
@@ -188,6 +190,7 @@ class Release:
             crops,
             self.options.limits,
             percentile=self.options.percentile,
+            nodes_in_float=last_layers(self.master, table),
             progress=self._say,
         )
         self._say(str(found))
