@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from qcface_export.bundle_packing import RECOGNIZER_FILE, RECOGNIZER_ID
 from qcface_export.calibration import calibrate
 from qcface_export.calibration_table import DEFAULT_PERCENTILE, CalibrationTable
@@ -35,7 +37,7 @@ from qcface_train.evaluation.run import Options, measure
 Figures = dict[str, Any]
 
 # In the names of kept figures: what is measured changed, so that those of an earlier version are made anew.
-_FIGURES_VERSION = 3
+_FIGURES_VERSION = 4
 # Likewise in the names of kept ranges.
 _RANGES_VERSION = 2
 
@@ -144,6 +146,7 @@ class Release:
         recognizer_embeddings(master, "onnxruntime")
         self._faces: VerificationSet | None = None
         self._split: tuple[PictureSet, PictureSet] | None = None
+        self._faces_key = ""
         self._found: list[tuple[str, ...]] = []
 
     @property
@@ -152,6 +155,7 @@ class Release:
         if self._faces is None:
             self._faces = read_lfw(self.options.pairs)
         return self._faces
+            self._faces_key = _key_of(self._faces, self.options.pairs_name)
 
     def table(self) -> CalibrationTable:
         """Calibrate and search the ranges, or take the table of an earlier run."""
@@ -326,8 +330,8 @@ class Release:
 
     def measure(self, path: Path, artifact: str, runtime: str) -> Figures:
         """Measure thresholds, quality and gates of one file on one runtime, or take those of an earlier run."""
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-        key = f"{digest}-{runtime}-{self.options.ladder_faces}-{self.options.replicates}"
+        digest, faces = hashlib.sha256(path.read_bytes()).hexdigest()[:16], self.faces
+        key = f"{digest}-{runtime}-{self._faces_key}-{self.options.ladder_faces}-{self.options.replicates}"
         kept = self._work / f"figures{_FIGURES_VERSION}-{key}.json"
         if kept.is_file():
             found: Figures = json.loads(kept.read_text(encoding="utf-8"))
@@ -342,7 +346,7 @@ class Release:
             ladder_faces=self.options.ladder_faces,
             replicates=self.options.replicates,
         )
-        figures = measure(options, recognizer, self.faces)
+        figures = measure(options, recognizer, faces)
         recognizer.close()
         if "reason" in figures["quality"]:
             raise GateError(f"{artifact} on {runtime} has no quality map: {figures['quality']['reason']}")
@@ -368,3 +372,11 @@ class Release:
         files = [(f"FP32 on {runtime}", self.master, runtime) for runtime in runtimes]
         files += [(f"INT8 on {item.target.runtime}", item.data, item.target.runtime) for item in released]
         return measure_latency(files)
+
+
+def _key_of(faces: VerificationSet, name: str) -> str:
+    """Return a hash of a labelled set and of its name, which the origin of every figure holds."""
+    labels = (name, faces.names, faces.subjects.tolist(), faces.pairs.tolist(), faces.same.tolist(), faces.folds)
+    digest = hashlib.sha256(repr(labels).encode())
+    digest.update(np.ascontiguousarray(faces.crops).data)
+    return digest.hexdigest()[:16]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -22,6 +24,7 @@ from qcface_export.proof import Limit, ProofReport
 from qcface_export.proof.report import Figure
 from qcface_export.release import TARGETS, Release, ReleaseOptions
 from qcface_sdk.errors import ModelFormatError
+from qcface_train.evaluation.lfw import VerificationSet
 from scripts import load_script
 from small_networks import embed, small_network, small_pictures
 from tiny_models import tiny_recognizer
@@ -75,6 +78,42 @@ def test_release_calibrates_once_for_the_same_pictures(tmp_path: Path, monkeypat
     assert said[:2] == ["calibrating on 10 pictures", "looking for the ranges of activations on 10 pictures"]
     assert said[-1].startswith("ranges of ")
     assert [line for line in said[2:-1] if not line.startswith("ranges: ")] == []
+
+
+def _in_another_order(faces: VerificationSet) -> VerificationSet:
+    return dataclasses.replace(faces, crops=np.ascontiguousarray(faces.crops[::-1]))
+
+
+def _of_other_people(faces: VerificationSet) -> VerificationSet:
+    return dataclasses.replace(faces, subjects=faces.subjects[::-1])
+
+
+def _with_pairs(faces: VerificationSet) -> VerificationSet:
+    return dataclasses.replace(faces, pairs=np.array([[0, 1]]), same=np.array([True]), folds=1)
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [(_in_another_order, "LFW"), (_of_other_people, "LFW"), (_with_pairs, "LFW"), (lambda faces: faces, "ours")],
+    ids=["pictures", "people", "pairs", "name"],
+)
+def test_figures_of_another_labelled_set_are_measured_anew(
+    master: Path, tmp_path: Path, monkeypatch, change: Callable[[VerificationSet], VerificationSet], name: str
+) -> None:
+    write_people(tmp_path / "pairs")
+    names: list[str] = []
+    stand_in = lambda options, *_: names.append(options.data_name) or {"quality": {}, "count": len(names)}  # noqa: E731
+    monkeypatch.setattr(release_module, "measure", stand_in)
+
+    def count(**changes: object) -> int:
+        release = Release(small_network(), options(tmp_path, **changes), lambda text: None)
+        return int(release.measure(master, "recognizer-fp32", "onnxruntime")["count"])
+
+    assert [count(), count()] == [1, 1]
+    read = release_module.read_lfw
+    monkeypatch.setattr(release_module, "read_lfw", lambda path: change(read(path)))
+    assert count(pairs_name=name) == 2
+    assert names == ["LFW", name]
 
 
 @pytest.mark.parametrize("passes", [True, False])
