@@ -17,11 +17,12 @@ import numpy as np
 
 from qcface_export.bundle_packing import RECOGNIZER_FILE, RECOGNIZER_ID
 from qcface_export.calibration import calibrate
-from qcface_export.calibration_table import DEFAULT_PERCENTILE, CalibrationTable
+from qcface_export.calibration_table import DEFAULT_PERCENTILE, SMALL_TENSOR, CalibrationTable
 from qcface_export.embedders import KeptRecognizer
 from qcface_export.errors import GateError
 from qcface_export.face_check import check_faces
 from qcface_export.files import write_whole
+from qcface_export.kept_steps import kept_name
 from qcface_export.latency import Latency, measure_latency
 from qcface_export.layer_choice import VERSION, LayerChoice
 from qcface_export.mixed_precision import last_layers
@@ -30,7 +31,7 @@ from qcface_export.pictures import PictureSet, split_pictures
 from qcface_export.proof import Limit, ProofPictures, ProofReport, prove, read_limits, render_proof
 from qcface_export.proof.strips import make_strips
 from qcface_export.quantized_file import EMITTERS, TENSORRT, quantize
-from qcface_export.range_search import search_ranges
+from qcface_export.range_search import STEPS, search_ranges
 from qcface_train.evaluation.lfw import VerificationSet, read_lfw
 from qcface_train.evaluation.run import Options, measure
 
@@ -38,8 +39,6 @@ Figures = dict[str, Any]
 
 # In the names of kept figures: what is measured changed, so that those of an earlier version are made anew.
 _FIGURES_VERSION = 4
-# Likewise in the names of kept ranges.
-_RANGES_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +144,8 @@ class Release:
         self._master_key = hashlib.sha256(master).hexdigest()[:16]
         recognizer_embeddings(master, "onnxruntime")
         self._faces: VerificationSet | None = None
-        self._split: tuple[PictureSet, PictureSet] | None = None
         self._faces_key = ""
+        self._split: tuple[PictureSet, PictureSet] | None = None
         self._found: list[tuple[str, ...]] = []
 
     @property
@@ -154,21 +153,20 @@ class Release:
         """The labelled set."""
         if self._faces is None:
             self._faces = read_lfw(self.options.pairs)
-        return self._faces
             self._faces_key = _key_of(self._faces, self.options.pairs_name)
+        return self._faces
 
     def table(self) -> CalibrationTable:
         """Calibrate and search the ranges, or take the table of an earlier run."""
-        table = self._kept_table("table", self._calibrate)
+        made_of = (self._master_key, self._pictures()[0].sha256)
+        table = self._kept_table(kept_name("table", *made_of), self._calibrate)
         if not self.options.search_ranges:
             return table
-        limits = sorted((name, limit.kind, limit.value) for name, limit in self.options.limits.items())
-        asked = hashlib.sha256(repr((_RANGES_VERSION, self._forms(), self.options.percentile, limits)).encode()).hexdigest()[:16]
-        return self._kept_table(f"ranges-{asked}", lambda: self._search(table))
+        asked = (self._forms(), self.options.percentile, self._limits(), SMALL_TENSOR, STEPS, _RANGE_PICTURES)
+        return self._kept_table(kept_name("ranges", *made_of, *asked), lambda: self._search(table))
 
     def _kept_table(self, name: str, make: Callable[[], CalibrationTable]) -> CalibrationTable:
-        pictures, _ = self._pictures()
-        path = self._work / f"{name}-{self._master_key}-{pictures.sha256[:16]}.json"
+        path = self._work / f"{name}.json"
         if path.is_file():
             table = CalibrationTable.from_json(path.read_bytes())
             table.check_model(self.master)
@@ -199,6 +197,10 @@ class Release:
         )
         self._say(str(found))
         return found.table
+
+    def _limits(self) -> list[tuple[str, str, float]]:
+        """Return the limits that searches look at, in a fixed order."""
+        return sorted((name, limit.kind, limit.value) for name, limit in self.options.limits.items())
 
     def _forms(self) -> dict[str, str]:
         """Return what the ranges must suit: every form that is made, and the backend that runs it here."""
@@ -266,7 +268,6 @@ class Release:
         """Search for layers to keep in float, or take what an earlier run found."""
         _, pictures = self._pictures()
         most = max(self.options.most_in_float, _MOST_FOR_TENSORRT if target.form == TENSORRT else 0)
-        limits = sorted((name, limit.kind, limit.value) for name, limit in self.options.limits.items())
         asked = (
             table.sha256,
             pictures.sha256,
@@ -276,9 +277,10 @@ class Release:
             start,
             self._found,
             most,
-            limits,
+            self._limits(),
+            SMALL_TENSOR,
         )
-        path = self._work / f"layers-{hashlib.sha256(repr(asked).encode()).hexdigest()[:16]}.json"
+        path = self._work / f"{kept_name('layers', *asked)}.json"
         if path.is_file():
             found = json.loads(path.read_text(encoding="utf-8"))
             return _Layers(tuple(found["layers"]), tuple(found["lines"]))

@@ -13,7 +13,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from qcface_export import embedders, master_preparation
+from qcface_export import embedders, kept_steps, master_preparation
 from qcface_export import release as release_module
 from qcface_export.embedders import KeptRecognizer
 from qcface_export.emit import emit_trt
@@ -22,6 +22,7 @@ from qcface_export.layer_choice import CHOICE_FILE, TABLE_FILE, LayerChoice
 from qcface_export.master_preparation import equalized_master, rounded_master
 from qcface_export.proof import Limit, ProofReport
 from qcface_export.proof.report import Figure
+from qcface_export.range_search import RangeSearch
 from qcface_export.release import TARGETS, Release, ReleaseOptions
 from qcface_sdk.errors import ModelFormatError
 from qcface_train.evaluation.lfw import VerificationSet
@@ -78,6 +79,33 @@ def test_release_calibrates_once_for_the_same_pictures(tmp_path: Path, monkeypat
     assert said[:2] == ["calibrating on 10 pictures", "looking for the ranges of activations on 10 pictures"]
     assert said[-1].startswith("ranges of ")
     assert [line for line in said[2:-1] if not line.startswith("ranges: ")] == []
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "value", "anew"),
+    [
+        (kept_steps, "STEPS_VERSION", 0, ["calibrate", "search"]),
+        (release_module, "SMALL_TENSOR", 5, ["search"]),
+        (release_module, "STEPS", (0.5, 2.0), ["search"]),
+        (release_module, "_RANGE_PICTURES", 5, ["search"]),
+    ],
+    ids=["version", "small tensors", "steps", "pictures"],
+)
+def test_release_makes_anew_what_another_version_would_make_otherwise(
+    tmp_path: Path, small_table, monkeypatch, module: object, name: str, value: object, anew: list[str]
+) -> None:
+    write_crops(tmp_path / "crops", small_pictures(12))
+    made: list[str] = []
+    monkeypatch.setattr(release_module, "check_faces", lambda pictures: None)
+    monkeypatch.setattr(release_module, "calibrate", lambda *_: made.append("calibrate") or small_table)
+    found = RangeSearch(small_table, {}, 1.0, 1.0)
+    monkeypatch.setattr(release_module, "search_ranges", lambda *_, **__: made.append("search") or found)
+    for _ in range(2):
+        Release(small_network(), options(tmp_path), lambda text: None).table()
+    assert made == ["calibrate", "search"]
+    monkeypatch.setattr(module, name, value)
+    Release(small_network(), options(tmp_path), lambda text: None).table()
+    assert made[2:] == anew
 
 
 def _in_another_order(faces: VerificationSet) -> VerificationSet:
@@ -272,6 +300,9 @@ def test_equalized_master_is_made_once_and_computes_the_same(tmp_path: Path, mon
     assert len(said) == 1
     assert equalized_master(master, options(tmp_path), said.append) == made
     assert len(said) == 1
+    monkeypatch.setattr(kept_steps, "STEPS_VERSION", 0)
+    assert equalized_master(master, options(tmp_path), said.append) == made
+    assert len(said) == 2
     crops = small_pictures(3, seed=7)
     wanted = embed(master, crops)
     np.testing.assert_allclose(embed(made, crops), wanted, atol=1e-4 * np.abs(wanted).max())
