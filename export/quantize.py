@@ -51,7 +51,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--search-pictures", type=int, default=120, help="to search on (default: %(default)s)")
     parser.add_argument("--percentile", type=float, default=DEFAULT_PERCENTILE, help="of the table (%(default)s)")
     parser.add_argument("--no-range-search", action="store_true", help="take ranges as --percentile says")
-    parser.add_argument("--most-in-float", type=int, default=6, help="layers to keep in float at most (%(default)s)")
+    parser.add_argument(
+        "--most-in-float", type=int, default=6, help="layers to keep in float at most beside the last (%(default)s)"
+    )
     parser.add_argument("--ladder-faces", type=int, default=100, help="faces to damage (default: %(default)s)")
     parser.add_argument("--limits", type=Path, default=DEFAULT_LIMITS, metavar="TOML", help="limits of the gate")
     return parser

@@ -68,7 +68,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--search-pictures", type=int, default=defaults.search_pictures, help="to search on (%(default)s)"
     )
-    parser.add_argument("--most-in-float", type=int, default=defaults.most_in_float, help="layers (%(default)s)")
+    parser.add_argument(
+        "--most-in-float", type=int, default=defaults.most_in_float, help="layers, beside the last (%(default)s)"
+    )
     parser.add_argument("--percentile", type=float, default=defaults.percentile, help="of the table (%(default)s)")
     parser.add_argument("--ladder-faces", type=int, default=defaults.ladder_faces, help="to damage (%(default)s)")
     parser.add_argument("--replicates", type=int, default=defaults.replicates, help="of a bootstrap (%(default)s)")

@@ -91,7 +91,7 @@ class ReleaseOptions:
     search_ranges: bool = True
     """Whether each range is then tried narrower and wider."""
     most_in_float: int = 6
-    """Layers to keep in float at most."""
+    """Layers to keep in float at most, beside those behind the last pooling."""
     ladder_faces: int = 200
     """Faces that are damaged."""
     replicates: int = 1000
@@ -247,9 +247,11 @@ class Release:
     def _made(self, target: Target) -> _Made:
         """Make one file that passes the gate, with less and less room for the search."""
         table = self.table()
-        start = last_layers(self.master, table)
+        first = start = last_layers(self.master, table)
+        most = max(self.options.most_in_float, _MOST_FOR_TENSORRT if target.form == TENSORRT else 0)
         for room in _ROOMS:
-            kept = self._layers(target, table, room, start)
+            # What an earlier search left in float counts, too.
+            kept = self._layers(target, table, room, start, most - (len(start) - len(first)))
             data = EMITTERS[target.form](
                 self.master, table, percentile=self.options.percentile, nodes_in_float=kept.layers
             )
@@ -264,10 +266,11 @@ class Release:
         proof.check()
         raise AssertionError("a failed proof passed its check")
 
-    def _layers(self, target: Target, table: CalibrationTable, room: float, start: tuple[str, ...]) -> _Layers:
-        """Search for layers to keep in float, or take what an earlier run found."""
+    def _layers(
+        self, target: Target, table: CalibrationTable, room: float, start: tuple[str, ...], most: int
+    ) -> _Layers:
+        """Search for at most `most` layers to keep in float beside `start`, or take what an earlier run found."""
         _, pictures = self._pictures()
-        most = max(self.options.most_in_float, _MOST_FOR_TENSORRT if target.form == TENSORRT else 0)
         asked = (
             table.sha256,
             pictures.sha256,

@@ -20,7 +20,9 @@ from qcface_export.bundle_packing import INPUT
 from qcface_export.calibration import calibrate
 from qcface_export.calibration_table import CalibrationTable
 from qcface_export.emit import emit_openvino_int8, emit_trt
+from qcface_export.errors import GateError
 from qcface_export.layer_choice import CHOICE_FILE, TABLE_FILE, LayerChoice
+from qcface_export.mixed_precision import Search, Step
 from qcface_export.pictures import PictureSet
 from qcface_export.proof import ProofPictures
 from qcface_export.shippable_pictures import shippable_pictures
@@ -34,6 +36,7 @@ from qcface_sdk.runtime import trt_open
 from qcface_sdk.runtime.engine_store import read_engine
 from qcface_sdk.runtime.trt_open import TrtEnvironment
 from scripts import load_script
+from small_networks import small_network
 from tiny_models import INT8, two_file_bundle
 
 Build = Callable[..., int]
@@ -362,6 +365,30 @@ def test_table_and_layers_of_the_bundle_are_used_where_they_fit(
         ("node_conv2d_1",) if change in (None, "other model") else None
     )
     assert len(said) == (change != "other percentile") + (change == "other model")
+
+
+@pytest.mark.parametrize("suffices", [True, False])
+def test_search_counts_the_layers_that_the_release_chose(
+    suffices: bool, bundle: Path, tmp_path: Path, small_table: CalibrationTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, object] = {}
+
+    def search(*_: object, **options: object) -> Search:
+        asked.update(options)
+        if not suffices:
+            raise GateError("16 layers in float still leave cosine_mean at 120 % of its limit")
+        return Search((*options["start"], "node_b1"), Step("", 0.0, 1.0, ""), ())
+
+    drawn = ProofPictures("drawn", np.zeros((10, 112, 112, 3), np.uint8))
+    monkeypatch.setattr(typed_files, "proof_pictures", lambda request: drawn)
+    monkeypatch.setattr(typed_files, "_embed", lambda *_: np.ones((10, 4), np.float32))
+    monkeypatch.setattr(typed_files, "search_layers", search)
+    monkeypatch.setattr(Request, "master", small_network())
+    request = Request(Bundle.load(bundle), tmp_path)
+    found = typed_files._search(request, small_table, ("node_stem", "node_project"))
+    assert asked["start"] == ("node_pool", "node_project", "node_stem")
+    assert asked["most"] == 15
+    assert found == ((*asked["start"], "node_b1") if suffices else ("node_stem", "node_project"))
 
 
 @pytest.mark.parametrize("precision", ["int8-fp32", "openvino"])

@@ -20,8 +20,10 @@ from qcface_export.emit import emit_trt
 from qcface_export.errors import GateError
 from qcface_export.layer_choice import CHOICE_FILE, TABLE_FILE, LayerChoice
 from qcface_export.master_preparation import equalized_master, rounded_master
+from qcface_export.mixed_precision import Search, Step
 from qcface_export.proof import Limit, ProofReport
 from qcface_export.proof.report import Figure
+from qcface_export.quantized_file import QuantizedFile
 from qcface_export.range_search import RangeSearch
 from qcface_export.release import TARGETS, Release, ReleaseOptions
 from qcface_sdk.errors import ModelFormatError
@@ -183,6 +185,27 @@ def test_release_chooses_layers_of_the_form_for_tensorrt_that_pass_its_gate(tmp_
     assert any("cosine_mean" in line for line in choice.proof)
     (kept,) = (tmp_path / "work").glob("recognizer-trt-int8-fp32-*.onnx")
     assert kept.read_bytes() == emit_trt(small_network(), release.table(), "int8-fp32", nodes_in_float=choice.layers)
+
+
+def test_release_counts_what_earlier_searches_left_in_float(tmp_path: Path, small_table, monkeypatch) -> None:
+    write_crops(tmp_path / "crops", small_pictures(12))
+    release = Release(small_network(), options(tmp_path, most_in_float=3), lambda text: None)
+    monkeypatch.setattr(release, "table", lambda: small_table)
+    failed = Figure("cosine_mean", 0.5, Limit("at_least", 0.9, "drawn patterns", "none"))
+    report = ProofReport("recognizer-int8", "onnxruntime", "FP32", "tests", (failed,), {})
+    monkeypatch.setattr(release, "_prove", lambda *_: report)
+    left = iter(["node_stem", "node_a1"])
+    asked: list[tuple[int, tuple[str, ...]]] = []
+
+    def quantize(*_: object, most: int, start: tuple[str, ...], **__: object) -> QuantizedFile:
+        asked.append((most, start))
+        return QuantizedFile(b"", Search((*start, *([next(left)] if most > 1 else [])), Step("", 0, 1, ""), ()))
+
+    monkeypatch.setattr(release_module, "quantize", quantize)
+    with pytest.raises(GateError, match="must not ship"):
+        release.run(TARGETS[0])
+    last = ("node_pool", "node_project")
+    assert asked == [(3, last), (2, (*last, "node_stem")), (1, (*last, "node_stem", "node_a1"))]
 
 
 def test_release_of_a_network_that_fails_leaves_reports_and_no_bundle(tmp_path: Path, monkeypatch) -> None:

@@ -23,7 +23,7 @@ from qcface_export.emit.typed import with_half_floats
 from qcface_export.errors import CalibrationError, GateError
 from qcface_export.face_check import check_faces
 from qcface_export.layer_choice import CHOICE_FILE, TABLE_FILE, LayerChoice
-from qcface_export.mixed_precision import search_layers
+from qcface_export.mixed_precision import last_layers, search_layers
 from qcface_export.pictures import PictureSet, read_pictures, with_damage
 from qcface_export.proof import Limit, ProofPictures, ProofReport, prove, read_limits
 from qcface_export.shippable_pictures import shippable_pictures
@@ -265,7 +265,11 @@ def shipped_thresholds(request: Request) -> dict[float, float] | None:
     return {row.fmr: row.threshold for row in rows if row.supported} or None
 
 
-def _search(request: Request, table: CalibrationTable, start: tuple[str, ...]) -> tuple[str, ...]:
+def _search(request: Request, table: CalibrationTable, given: tuple[str, ...]) -> tuple[str, ...]:
+    """Look for layers to keep in float beside the given ones; return those alone if none suffice."""
+    last = last_layers(request.master, table)
+    start = (*last, *(name for name in given if name not in last))
+    most = max(_MOST_IN_FLOAT - (len(start) - len(last)), 0)
     crops = proof_pictures(request).crops
     crops = crops[:: max(1, len(crops) // _SEARCH_PICTURES)]
     reference = _embed(request, request.master, REFERENCE_RUNTIME, crops)
@@ -274,12 +278,10 @@ def _search(request: Request, table: CalibrationTable, start: tuple[str, ...]) -
         return _embed(request, _emit(request, table, TWIN, in_float), cpu_runtime(), crops)
 
     try:
-        found = search_layers(
-            request.master, table, reference, run, proof_limits(request), start=start, most=_MOST_IN_FLOAT
-        )
+        found = search_layers(request.master, table, reference, run, proof_limits(request), start=start, most=most)
     except GateError as error:
         request.say(str(error))
-        return start
+        return given
     for line in found.lines():
         request.say(line)
     return found.layers
