@@ -20,7 +20,7 @@ from qcface_export.bundle_packing import INPUT
 from qcface_export.calibration import calibrate
 from qcface_export.calibration_table import CalibrationTable
 from qcface_export.emit import emit_openvino_int8, emit_trt
-from qcface_export.errors import GateError
+from qcface_export.errors import CalibrationError, GateError
 from qcface_export.layer_choice import CHOICE_FILE, TABLE_FILE, LayerChoice
 from qcface_export.mixed_precision import Search, Step
 from qcface_export.pictures import PictureSet
@@ -364,7 +364,30 @@ def test_table_and_layers_of_the_bundle_are_used_where_they_fit(
     assert typed_files._shipped_choice(request, table) == (
         ("node_conv2d_1",) if change in (None, "other model") else None
     )
-    assert len(said) == (change != "other percentile") + (change == "other model")
+    assert len(said) == 1 + (change == "other model")
+
+
+def test_another_percentile_with_a_searched_table_is_refused_and_keeps_the_layers_of_the_release(
+    bundle: Path, tmp_path: Path, small_table: CalibrationTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends = {name: max(-seen.minimum, seen.maximum) for name, seen in small_table.tensors.items()}
+    ranges = {
+        name: dataclasses.replace(seen, percentiles=dict.fromkeys(seen.percentiles, ends[name]))
+        for name, seen in small_table.tensors.items()
+    }
+    searched = small_table.with_ranges(ranges)
+    assert searched.is_searched
+    assert not small_table.is_searched
+    monkeypatch.setattr(Request, "master", small_network())
+    for table, percentile, refused in ((searched, 100, True), (searched, 99.999, False), (small_table, 100, False)):
+        (tmp_path / "table.json").write_bytes(table.to_json())
+        request = Request(Bundle.load(bundle), tmp_path, table=tmp_path / "table.json", percentile=percentile)
+        if refused:
+            with pytest.raises(CalibrationError, match="would change nothing.* --calibration FOLDER"):
+                typed_files._table(request)
+        else:
+            assert typed_files._table(request) == table
+    assert LayerChoice(1, searched.sha256, 99.99, ("node_b1",), (), (), "tests").fits(searched, 99.999)
 
 
 @pytest.mark.parametrize("suffices", [True, False])

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from qcface_export.calibration import calibrate
-from qcface_export.calibration_table import CalibrationTable
+from qcface_export.calibration_table import DEFAULT_PERCENTILE, CalibrationTable
 from qcface_export.embedders import FileEmbedder
 from qcface_export.emit import emit_trt
 from qcface_export.emit.typed import with_half_floats
@@ -175,6 +175,23 @@ def cpu_runtime() -> str:
 
 
 def _table(request: Request) -> CalibrationTable:
+    """Return what activations are scaled by.
+
+    Raises
+    ------
+    CalibrationError
+        If it cannot be used, or does not hold what `Request.percentile` asks for.
+    """
+    table = _given_or_shipped_table(request)
+    if request.percentile != DEFAULT_PERCENTILE and table.is_searched:
+        raise CalibrationError(
+            f"--percentile {request.percentile:g} would change nothing: the ranges of this table were searched and are "
+            "the same at every percentile; leave it out, or calibrate anew: --calibration FOLDER"
+        )
+    return table
+
+
+def _given_or_shipped_table(request: Request) -> CalibrationTable:
     if request.table is not None:
         table = CalibrationTable.from_json(read_given(request.table, "calibration table"))
         table.check_model(request.master)
@@ -216,6 +233,7 @@ def _shipped_choice(request: Request, table: CalibrationTable) -> tuple[str, ...
         request.say(f"not using {CHOICE_FILE} of the bundle: {error}")
         return None
     if not choice.fits(table, request.percentile):
+        request.say(f"not using {CHOICE_FILE} of the bundle: its layers were chosen for other ranges")
         return None
     request.say(f"keeping the {len(choice.layers)} layers in float that the release chose ({choice.origin})")
     return choice.layers
