@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import subprocess
 import sys
@@ -24,7 +25,7 @@ from qcface_export.errors import CalibrationError, GateError
 from qcface_export.layer_choice import CHOICE_FILE, TABLE_FILE, LayerChoice
 from qcface_export.mixed_precision import Search, Step
 from qcface_export.pictures import PictureSet
-from qcface_export.proof import ProofPictures
+from qcface_export.proof import ProofPictures, read_limits
 from qcface_export.shippable_pictures import shippable_pictures
 from qcface_export.tensorrt import Request, typed_files
 from qcface_sdk import selection
@@ -300,6 +301,37 @@ def test_an_int8_engine_slower_than_fp16_is_not_installed_unless_insisted(
     assert build("--int8", "--allow-slower") == 0
     with FaceEngine(tmp_path / "qcface-trt" / "bundle", backend="tensorrt") as engine:
         assert engine.precision == "fp16"  # the fastest comes first
+
+
+def test_an_engine_is_judged_at_the_thresholds_of_the_people_that_are_given(
+    build: Build,
+    script: ModuleType,
+    gpu: TrtEnvironment,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    rng: np.random.Generator,
+) -> None:
+    """Drawn people lie much nearer to each other than those whose thresholds the bundle holds."""
+    for person in range(40):
+        (tmp_path / "people" / f"P_{person}").mkdir(parents=True)
+        base = rng.integers(0, 256, (14, 14, 3)).repeat(8, axis=0).repeat(8, axis=1)
+        for count in (1, 2):
+            crop = np.clip(base + rng.normal(0, 40, base.shape), 0, 255).astype(np.uint8)
+            cv2.imwrite(str(tmp_path / "people" / f"P_{person}" / f"P_{person}_{count:04d}.png"), crop)
+    judged = {name: read_limits()[name] for name in ("threshold_shift", "fmr_factor", "cross_fmr_factor")}
+    for module in (typed_files, sys.modules["qcface_export.tensorrt.engines"]):
+        monkeypatch.setattr(module, "proof_limits", lambda request: judged)
+    given = typed_files.proof_pictures
+    for module in (typed_files, script):
+        few = lambda request: dataclasses.replace(given(request), ladder_faces=1)  # noqa: E731
+        monkeypatch.setattr(module, "proof_pictures", few)
+    monkeypatch.setattr(script, "parse_with_rtx", lambda files, request: [])
+    assert build("--int8", "--pairs", "people", "--allow-slower") == 0
+    # The INT8 file of the bundle is FP32 times 8.01 / 8: all directions are the same.
+    for name in ("recognizer-trt-int8-fp32-on-cpu", "recognizer-trt-int8", "recognizer-trt-fp16"):
+        report = json.loads((tmp_path / "qcface-trt" / f"{name}.json").read_bytes())
+        assert report["figures"]["threshold_shift"]["value"] == pytest.approx(0, abs=1e-3), name
+        assert report["details"]["rates"][0]["threshold"] != pytest.approx(0.2, abs=0.02)  # the bundle's at FMR 1e-2
 
 
 def test_an_engine_that_computes_something_else_is_not_installed(

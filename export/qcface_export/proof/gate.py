@@ -62,7 +62,8 @@ def prove(
     artifact, runtime, reference_name : str
         For the report and the manifest.
     thresholds : mapping of float to float, optional
-        False match rate to the threshold that ships for the reference; None takes those of these pictures.
+        False match rate to the threshold of the reference, measured on these same pictures; None measures it here. One
+        of other pictures would be judged with the candidate: it lies elsewhere, however well the two files agree.
     replicates : int
         Resamples of the bootstrap.
 

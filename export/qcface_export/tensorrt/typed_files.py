@@ -270,17 +270,10 @@ def _prove_twin(request: Request, twin: bytes) -> ProofReport:
             artifact=artifact_id(TWIN),
             runtime=runtime,
             reference_name=f"{request.reference.id} on {REFERENCE_RUNTIME}",
-            thresholds=shipped_thresholds(request),
         )
     finally:
         reference.close()
         candidate.close()
-
-
-def shipped_thresholds(request: Request) -> dict[float, float] | None:
-    """Return the reference's thresholds, rate to similarity; None if it has none."""
-    rows = request.bundle.thresholds(request.reference.id, REFERENCE_RUNTIME)
-    return {row.fmr: row.threshold for row in rows if row.supported} or None
 
 
 def _search(request: Request, table: CalibrationTable, given: tuple[str, ...]) -> tuple[str, ...]:
