@@ -32,6 +32,7 @@ from qcface_train.evaluation.lfw import read_lfw  # noqa: E402
 
 FAILED = 3
 
+_RESULTS = ("proof.json", "report.html", "report.json")
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -67,6 +68,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _prove(args: argparse.Namespace) -> ProofReport:
     # All that can be wrong with the arguments is found before the long part begins.
+    # Of a candidate that cannot be judged, nothing may be left that speaks of another.
+    for name in _RESULTS:
+        (args.output / name).unlink(missing_ok=True)
     limits = read_limits(args.limits)
     if args.pairs:
         faces = read_lfw(args.pairs)
@@ -89,8 +93,6 @@ def _prove(args: argparse.Namespace) -> ProofReport:
         reference_name=f"{args.reference.name} on {reference.runtime}",
         replicates=args.replicates,
     )
-    # A proof of an earlier run must not stand beside the report of a failed one.
-    (args.output / "proof.json").unlink(missing_ok=True)
     write_whole(args.output / "report.html", render_proof(report, make_strips(reference, candidate)).encode())
     write_whole(args.output / "report.json", report.to_json())
     if report.passed:

@@ -55,6 +55,18 @@ def test_a_proof_is_written_when_all_is_kept_and_removed_by_the_next_failure(
 
 
 @pytest.mark.parametrize(
+@pytest.mark.parametrize("broken", ["candidate", "limits"])
+def test_nothing_of_an_earlier_run_stands_where_a_candidate_cannot_be_judged(
+    prove: Prove, limits: tuple[str, str], tmp_path: Path, broken: str
+) -> None:
+    assert prove(small_network(), small_network(), *limits) == 0
+    assert len(list((tmp_path / "proof").iterdir())) == 3
+    if broken == "limits":
+        Path(limits[1]).write_text("no TOML")
+    assert prove(small_network(), small_network() if broken == "limits" else b"no ONNX", *limits) == 1
+    assert list((tmp_path / "proof").iterdir()) == []
+
+
     ("reference", "candidate", "message"),
     [
         (tiny_recognizer(normalised=True), small_network(), "export without the final normalisation"),
