@@ -121,7 +121,7 @@ class ProofReport:
 
 
 def proofs_json(reports: Sequence[ProofReport]) -> bytes:
-    """Return the proofs of passed reports as ``export/pack_bundle.py --proofs`` takes them.
+    """Return the proofs of passed reports as JSON, each as the manifest of a bundle holds it.
 
     Raises
     ------
