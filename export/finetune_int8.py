@@ -221,6 +221,8 @@ def _print_change(before: ProofReport, after: ProofReport) -> None:
     for old, new in zip(before.figures, after.figures, strict=True):
         verdict = "ok  " if new.passed else "FAIL"
         print(f"{verdict} {new.name}: {old.value:.5g} before, {new.value:.5g} after (limit {new.limit})")
+    if after.unjudged:
+        print(f"not judged: {', '.join(after.unjudged)}")
     verdicts = ["passed" if report.passed else "failed" for report in (before, after)]
     print(f"without fine-tuning {verdicts[0]}, with it {verdicts[1]}")
 

@@ -21,7 +21,7 @@ from qcface_export.errors import GateError
 from qcface_export.layer_choice import CHOICE_FILE, TABLE_FILE, LayerChoice
 from qcface_export.master_preparation import equalized_master, rounded_master
 from qcface_export.mixed_precision import Search, Step
-from qcface_export.proof import Limit, ProofReport
+from qcface_export.proof import Limit, ProofPictures, ProofReport, read_limits
 from qcface_export.proof.report import Figure
 from qcface_export.quantized_file import QuantizedFile
 from qcface_export.range_search import RangeSearch
@@ -274,6 +274,7 @@ def test_quantize_of_an_empty_or_faceless_folder_is_refused(
     (tmp_path / "empty").mkdir()
     output = tmp_path / "out.onnx"
     common = ["--master", str(master), "--output", str(output), "--pictures", "8", "--search-pictures", "4"]
+    common += ["--proof-pictures", "0"]
     assert quantize.main([*common, "--calibration", str(tmp_path / "empty")]) == 1
     assert "no pictures found" in capsys.readouterr().err
     faceless = write_crops(tmp_path / "walls", np.full((12, 112, 112, 3), 90, np.uint8))
@@ -290,9 +291,38 @@ def test_quantize_that_the_gate_refuses_says_so_by_its_status(
     crops = write_crops(tmp_path / "crops", small_pictures(20))
     output = tmp_path / "out.onnx"
     arguments = ["--master", str(master), "--output", str(output), "--pictures", "8", "--search-pictures", "12"]
+    arguments += ["--proof-pictures", "10"]
     assert quantize.main([*arguments, "--calibration", str(crops), "--most-in-float", "0"]) == 3
     assert "of its limit" in capsys.readouterr().err
     assert not output.exists()
+
+
+def test_quantize_proves_on_pictures_that_it_tuned_nothing_on(
+    repository: Path, tmp_path: Path, master: Path, small_table, monkeypatch
+) -> None:
+    script = load_script(repository, "quantize")
+    crops = write_crops(tmp_path / "crops", small_pictures(30))
+    used: list[np.ndarray] = []
+    proved: list[ProofPictures] = []
+
+    def prove(*given: object, **_: object) -> None:
+        proved.append(given[2])
+        raise GateError("seen enough")
+
+    monkeypatch.setattr(script, "check_faces", lambda pictures: used.append(pictures.crops))
+    monkeypatch.setattr(script, "calibrate", lambda *_: small_table)
+    found = QuantizedFile(small_network(), Search((), Step("", 0.0, 1.0, ""), ()))
+    monkeypatch.setattr(script, "quantize", lambda *given, **_: used.append(given[3]) or found)
+    monkeypatch.setattr(script, "prove", prove)
+    arguments = ["--master", str(master), "--calibration", str(crops), "--output", str(tmp_path / "out.onnx")]
+    arguments += ["--pictures", "12", "--search-pictures", "6", "--proof-pictures", "12", "--no-range-search"]
+    assert script.main(arguments) == 3
+    tuned = {crop.tobytes() for part in used for crop in part}
+    (pictures,) = proved
+    assert [len(part) for part in used] == [15, 8]  # a damaged copy of each fourth among them
+    assert len(pictures.crops) == 12
+    assert {crop.tobytes() for crop in pictures.crops} & tuned == set()
+    assert pictures.ladder_faces == read_limits()["ladder_spearman_loss_worst"].least_faces
 
 
 def test_release_of_weights_without_recipe_asks_for_it(repository: Path, tmp_path: Path, capsys) -> None:
