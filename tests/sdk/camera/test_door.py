@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 import pytest
 
-from door_scenes import ListSink, Person, Relay, Scene, SceneEngine, SceneGallery
-from qcface_sdk import CameraError, GalleryError, OptionError
+from door_scenes import CONTRACT, ListSink, Person, Relay, Scene, SceneEngine, SceneGallery
+from qcface_sdk import CameraError, Gallery, GalleryError, OptionError
 from qcface_sdk.camera import AllowList, Capture, CaptureState, CaptureStatus, Door, DoorRules, FrameFeed, Snapshots
 from qcface_sdk.events import DoorEvent, EventKind, Liveness
 from qcface_sdk.results import Face, Identification, Outcome, Reason
@@ -351,6 +351,18 @@ class TestCredentials:
             scene.play()
             assert scene.decisions()[0][0] == outcome, badge
             assert scene.gallery.searches == 0
+
+    @pytest.mark.parametrize("credential", ["optional", "required"])
+    def test_badge_of_somebody_whose_time_is_over_does_not_open(self, credential: str, tmp_path: Path) -> None:
+        rules = DoorRules(min_face=60, credential=credential, cooldown=9, threshold=-1.0)
+        scene = Scene([Person(1)], rules=rules)
+        with Gallery.open(tmp_path / "people.db", CONTRACT) as people:
+            people.enroll("p1", scene.gallery.get("p1")[0], expires=1000.0)
+            scene.door.reload(gallery=people)
+            scene.door.present("p1")
+            scene.play()
+        assert scene.decisions() == [("reject", None, ("empty_gallery",))]
+        assert scene.relay.commands == []
 
     def test_a_credential_serves_one_accept(self) -> None:
         people = [Person(1, end=1.5), Person(1, begin=3.5, end=6)]
