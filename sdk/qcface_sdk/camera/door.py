@@ -108,7 +108,7 @@ class Door:
         self._stages = Stages(self._rules.stage_timeout)
         self._outbox = Outbox(name, camera, self._stages, sink, actuator)
         self._outbox.make(EventKind.STARTED)  # refuses names that no event could carry
-        self._people = People(self._rules, self._stages, self._decider(), engine.fusion)
+        self._people = People(self._rules, self._stages, self._decider(engine, gallery), engine.fusion)
         path_like = isinstance(source, (str, int, os.PathLike))
         self._source: FrameSource = Capture(source, capture) if path_like else source  # type: ignore[arg-type, assignment]
         self._tamper = TamperWatch(frozen_seconds=self._rules.frozen_seconds)
@@ -126,10 +126,10 @@ class Door:
         self._reload_lock = threading.Lock()
         self._closed = threading.Event()
 
-    def _decider(self) -> Decider:
+    def _decider(self, engine: FaceEngine, gallery: PeopleIndex) -> Decider:
         return Decider(
-            self._engine,
-            self._gallery,
+            engine,
+            gallery,
             self._rules,
             self._stages,
             door=self.name,
@@ -179,7 +179,10 @@ class Door:
         self._credentials.present(subject)
 
     def reload(self, *, engine: FaceEngine | None = None, gallery: PeopleIndex | None = None) -> None:
-        """Use another engine or gallery from the next picture on; undecided people start anew. Thread-safe."""
+        """Use another engine or gallery from the next picture on; undecided people start anew. Thread-safe.
+
+        Where that fails, it is tried again with each picture, and until it succeeds nobody is decided on.
+        """
         with self._reload_lock:
             before = self._reload or (self._engine, self._gallery)
             self._reload = (engine or before[0], gallery or before[1])
@@ -344,12 +347,18 @@ class Door:
 
     def _apply_reload(self) -> None:
         with self._reload_lock:
-            wanted, self._reload = self._reload, None
+            wanted = self._reload
         if wanted is None:
             return
-        self._engine, self._gallery = wanted
-        self._people.decider = self._stages.run("reload", self._decider)
-        self._people.use(self._engine.fusion, self._time)
+        engine, gallery = wanted
+        # Where this fails the request stays, so that the old gallery, with people removed since, decides on nobody.
+        decider = self._stages.run("reload", lambda: self._decider(engine, gallery))
+        with self._reload_lock:
+            self._engine, self._gallery = engine, gallery
+            if self._reload is wanted:
+                self._reload = None
+        self._people.decider = decider
+        self._people.use(engine.fusion, self._time)
         self._outbox.tell(self._outbox.make(EventKind.RELOADED))
 
     def _watch_sight(self, sight: Sight) -> None:

@@ -57,7 +57,8 @@ def check_rules(config: DoorConfig, engine: FaceEngine) -> None:
     rules = config.rules
     if rules.fpir is not None:
         engine.search_threshold(rules.fpir, 1)
-    elif rules.threshold is None:
+    if rules.threshold is None:
+        # A door that searches by FPIR compares tracks, and faces with credentials, by FMR.
         engine.threshold(rules.fmr or DEFAULT_FMR)
 
 

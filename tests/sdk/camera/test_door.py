@@ -17,8 +17,9 @@ import numpy as np
 import pytest
 
 from door_scenes import CONTRACT, ListSink, Person, Relay, Scene, SceneEngine, SceneGallery
-from qcface_sdk import CameraError, Gallery, GalleryError, OptionError
+from qcface_sdk import CameraError, Gallery, GalleryError, OptionError, ThresholdUnavailableError
 from qcface_sdk.camera import AllowList, Capture, CaptureState, CaptureStatus, Door, DoorRules, FrameFeed, Snapshots
+from qcface_sdk.clock import steady_seconds
 from qcface_sdk.events import DoorEvent, EventKind, Liveness
 from qcface_sdk.results import Face, Identification, Outcome, Reason
 from qcface_sdk.template import Template
@@ -708,6 +709,49 @@ class TestUse:
         rest = list(events)
         assert kinds(rest)[0] is EventKind.RELOADED
         assert rest[1].subject == "p1"
+
+    @pytest.mark.parametrize("failing", ["raises", "late"])
+    def test_reload_that_fails_decides_nothing_and_is_tried_again(
+        self, failing: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        scene = Scene([Person(1, begin=0.5, end=4)])
+        other, tried, waited = SceneEngine(), set(), [0.0]
+
+        def threshold(fmr: float) -> float:
+            tried.add(scene.source.number)
+            if scene.source.number <= 24:
+                if failing == "raises":
+                    raise ThresholdUnavailableError("not measured")
+                waited[0] += 2.0
+            return 0.5
+
+        monkeypatch.setattr(other, "threshold", threshold)
+        monkeypatch.setattr("qcface_sdk.camera.stages.steady_seconds", lambda: steady_seconds() + waited[0])
+        scene.door.reload(engine=other, gallery=SceneGallery(other, [2]))  # type: ignore[arg-type]
+        scene.play()
+        assert tried == set(range(1, 26))
+        assert kinds(scene.events)[:3] == [EventKind.FAULT, EventKind.RELOADED, EventKind.RECOVERED]
+        assert scene.events[0].reasons == ("reload_failed",)
+        assert {outcome for outcome, *_ in scene.decisions()} == {"reject"}, "the old gallery knows this person"
+        assert scene.relay.commands == []
+        assert not scene.door.status.faults
+
+    def test_reload_asked_for_during_another_is_not_lost(self) -> None:
+        scene = Scene([Person(1, end=4)], enrolled=(2,))
+        other = SceneEngine()
+        last = SceneGallery(other, [1])
+
+        def threshold(fmr: float) -> float:
+            scene.door.reload(gallery=last)  # type: ignore[arg-type]
+            del other.threshold  # type: ignore[attr-defined]
+            return 0.5
+
+        other.threshold = threshold  # type: ignore[method-assign]
+        other.magnitude = scene.engine.magnitude
+        scene.door.reload(engine=other)  # type: ignore[arg-type]
+        scene.play()
+        assert kinds(scene.events)[:2] == [EventKind.RELOADED, EventKind.RELOADED]
+        assert ("accept", "p1", ()) in scene.decisions()
 
     def test_snapshots_only_where_configured_and_bystanders_are_cells(self, tmp_path: Path) -> None:
         people = [Person(1, at=(150, 180)), Person(7, at=(450, 180), size=80)]
