@@ -138,7 +138,15 @@ class Door:
         )
 
     def __iter__(self) -> Iterator[DoorEvent]:
-        """Watch until the source ends or `close` is called.
+        """Watch until the source ends or `close` is called; errors as in `looks`."""
+        for events in self.looks():
+            yield from events
+
+    def looks(self) -> Iterator[list[DoorEvent]]:
+        """Watch until the source ends or `close` is called, and yield what each look brought: mostly no event.
+
+        A look is taken with each picture, and a few times a second without one. For who has more to do than to handle
+        events, such as looking at `view` or `status`.
 
         Raises
         ------
@@ -150,16 +158,16 @@ class Door:
                 frame = self._source.read(_LOOK)
             except (CameraError, BackendUnavailableError) as error:
                 self._outbox.tell_trouble(EventKind.CAMERA_LOST, message=str(error))
-                yield from self._outbox.take()
+                yield self._outbox.take()
                 raise
             self._watch_camera()
             if frame is not None:
                 self._take(frame)
-            yield from self._outbox.take()
+            yield self._outbox.take()
             if frame is None and self._source.status.state is CaptureState.ENDED:
                 break
         self._guarded(lambda: self._goodbye(self._people.leave()))
-        yield from self._outbox.take()
+        yield self._outbox.take()
 
     def __aiter__(self) -> AsyncIterator[DoorEvent]:
         """Iterate without blocking the event loop: the door works in a thread of its own."""

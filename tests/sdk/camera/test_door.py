@@ -645,6 +645,13 @@ class TestUse:
         assert one == two == scene.sink.events
         assert len(one) == 2
 
+    def test_looks_come_with_every_picture_whether_or_not_anything_happens(self) -> None:
+        scene = Scene([Person(1)])
+        looks = [(events, scene.door.view) for events in scene.door.looks()]
+        assert len(looks) >= len(scene.source.images)
+        assert looks[0][1] is not None
+        assert [event for events, _ in looks for event in events] == scene.sink.events
+
     def test_asyncio(self) -> None:
         scene = Scene([Person(1)])
 
