@@ -114,7 +114,7 @@ class Door:
         self._tamper = TamperWatch(frozen_seconds=self._rules.frozen_seconds)
         self._sight = Sight.CLEAR
         self._passage = PassageWatch(self._rules.pass_seconds)
-        self._credentials = Credentials(self._rules.credential_seconds)
+        self._credentials = Credentials(self._rules.credential_seconds, taken=self._rules.credential != "none")
         self._accepted: dict[str, float] = {}
         self._faults: dict[str, str] = {}
         self._camera_lost = False
@@ -182,7 +182,12 @@ class Door:
     def present(self, subject: str) -> None:
         """Say that a credential of `subject` was presented: the next face is compared with that subject (1:1).
 
-        Only of use with ``DoorRules(credential="optional")`` or ``"required"``. Thread-safe.
+        Thread-safe.
+
+        Raises
+        ------
+        OptionError
+            If the rules ask for no credential (``DoorRules(credential="none")``, the default), or `subject` is no id.
         """
         self._credentials.present(subject)
 

@@ -365,6 +365,13 @@ class TestCredentials:
         assert scene.decisions() == [("reject", None, ("empty_gallery",))]
         assert scene.relay.commands == []
 
+    def test_door_without_credentials_takes_none(self) -> None:
+        scene = Scene([Person(1)])
+        with pytest.raises(OptionError, match="takes no credentials"):
+            scene.door.present("p2")
+        scene.play()
+        assert scene.decisions() == [("accept", "p1", ())]
+
     def test_a_credential_serves_one_accept(self) -> None:
         people = [Person(1, end=1.5), Person(1, begin=3.5, end=6)]
         rules = DoorRules(min_face=60, credential="required", cooldown=1.0)
