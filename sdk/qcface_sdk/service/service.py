@@ -64,6 +64,7 @@ class Service:
         self._sinks: dict[str, EventSink] = {}
         self._monitor: Monitor | None = None
         self._console: Console | None = None
+        self._console_problem: str | None = None
         self._lock = threading.Lock()
         self._stopped = False
         self._state = StateFolder(config.service.state)
@@ -127,7 +128,8 @@ class Service:
     def problems(self) -> dict[str, str]:
         """Return what is wrong now, by part; empty when all is well."""
         hung, gone = ({}, {}) if self._watch is None else (self._watch.hung, self._watch.gone)
-        return health.problems(self._runners.values(), self._deliveries, hung | gone, self.reloads)
+        found = health.problems(self._runners.values(), self._deliveries, hung | gone, self.reloads)
+        return found if self._console_problem is None else found | {"console": self._console_problem}
 
     def health(self) -> dict[str, Any]:
         """Return the answer of ``/health``."""
@@ -213,7 +215,8 @@ class Service:
         Raises
         ------
         QCFaceError
-            If a part cannot be had; everything goes on as before.
+            If a part cannot be had; everything goes on as before. The console is none of them: where it cannot be
+            opened again, all else is taken, and `problems` says so.
         """
         with self._lock:
             reloading()
@@ -231,7 +234,15 @@ class Service:
                     raise
             finally:
                 notify("READY=1")
-            self._replace(config, models, changed, prepared)
+            old, self._models = self._models, models
+            try:
+                self._replace(config, models, changed, prepared)
+            finally:
+                if old is not None:
+                    timer = threading.Timer(_GRACE_SECONDS, old.close)
+                    timer.daemon = True
+                    timer.start()
+            self._reopen_console()
 
     def reload_file(self, path: str | os.PathLike[str]) -> bool:
         """Read a configuration file and take it; where it is wrong, everything stays and `problems` says so.
@@ -275,7 +286,6 @@ class Service:
         changed: list[DoorConfig],
         prepared: dict[str, Callable[[], Actuator] | None],
     ) -> None:
-        old, self._models = self._models, models
         # The tables that need a restart stay as they are, so that what is shown is what runs.
         kept = {name: getattr(self.config, name) for name in _FIXED}
         self.config = ServiceConfig(engine=config.engine, gallery=config.gallery, door=config.door, **kept)
@@ -298,11 +308,6 @@ class Service:
         for door in changed:
             self._add(door)
             self._runners[door.name].start()
-        self._open_console()
-        if old is not None:
-            timer = threading.Timer(_GRACE_SECONDS, old.close)
-            timer.daemon = True
-            timer.start()
         _logger.info("configuration reloaded; %d door(s) began again", len(changed))
 
     def _add(self, door: DoorConfig) -> None:
@@ -336,6 +341,14 @@ class Service:
             actuator.close()
         except Exception:
             _logger.exception("what opened door %s did not close well", door)
+
+    def _reopen_console(self) -> None:
+        self._console_problem = None
+        try:
+            self._open_console()
+        except QCFaceError as error:
+            self._console_problem = f"{error}; then reload (SIGHUP)"
+            _logger.error("the new configuration is taken, but there is no console: %s", error)
 
     def _open_console(self) -> None:
         settings = self.config.api

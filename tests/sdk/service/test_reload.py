@@ -9,9 +9,12 @@ import pytest
 
 from broker import wait_until
 from qcface_sdk.actuators import OpenCommand
-from qcface_sdk.errors import ActuatorError
+from qcface_sdk.api.keys import KeyFile, Role
+from qcface_sdk.errors import ActuatorError, GalleryError
 from qcface_sdk.events import EventKind
+from qcface_sdk.gallery import Gallery
 from qcface_sdk.service import Service, building, load_config
+from qcface_sdk.service import service as service_module
 from service_process import ServiceProcess
 
 Make = Callable[..., ServiceProcess]
@@ -100,3 +103,35 @@ def test_refused_reload_and_refused_start_take_no_line(service: Make, lines: dic
     with pytest.raises(ActuatorError, match="busy"):
         Service(load_config(path))
     assert lines == {}
+
+
+def test_console_that_cannot_be_opened_again_is_a_problem_of_its_own(
+    service: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = service(more='[api]\nkeys = "keys.json"\nport = 0').folder / "door.toml"
+    keys = path.with_name("keys.json")
+    KeyFile(keys).add("me", Role.READ)
+    monkeypatch.setattr(service_module, "_GRACE_SECONDS", 0.0)
+    with Service(load_config(path)) as running:
+        old = running.galleries["people"]
+        keys.rename(keys.with_name("elsewhere"))
+        edit(path, "cooldown = 1", "cooldown = 2")
+        assert running.reload_file(path), running.reloads.problem
+        assert running.config.door[0].rules.cooldown == 2
+        assert "keys.json" in running.problems()["console"]
+        assert "configuration" not in running.problems()
+        assert (running.reloads.ok, running.reloads.refused) == (1, 0)
+        assert running.console_url is None
+        assert wait_until(lambda: closed(old), 20), "the replaced gallery stays open"
+        keys.with_name("elsewhere").rename(keys)
+        assert running.reload_file(path)
+        assert "console" not in running.problems()
+        assert running.console_url
+
+
+def closed(gallery: Gallery) -> bool:
+    try:
+        gallery.subjects()
+    except GalleryError:
+        return True
+    return False
