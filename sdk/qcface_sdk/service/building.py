@@ -33,6 +33,7 @@ from qcface_sdk.service.config import (
     MqttConfig,
     OpenConfig,
     ServiceConfig,
+    WebhookConfig,
 )
 
 
@@ -86,13 +87,7 @@ def make_sinks(config: ServiceConfig) -> dict[str, EventSink]:
             file.path, fsync=file.fsync, max_bytes=file.max_bytes, retention_days=file.retention_days
         )
     for hook in config.events.webhook:
-        sinks[f"webhook-{hook.name}"] = Webhook(
-            hook.url,
-            hook.secret.read(),
-            timeout=hook.timeout,
-            ca_file=_text(hook.ca_file),
-            allow_plain=hook.allow_plain,
-        )
+        sinks[f"webhook-{hook.name}"] = make_webhook(hook)
     if config.mqtt is not None and config.mqtt.events:
         sinks["mqtt"] = MqttEvents(
             mqtt_options(config.mqtt),
@@ -102,6 +97,17 @@ def make_sinks(config: ServiceConfig) -> dict[str, EventSink]:
             client_id=f"{config.mqtt.client_id}-events",
         )
     return sinks
+
+
+def make_webhook(config: WebhookConfig) -> Webhook:
+    """Return a webhook, its address, secret and certificates checked; nothing is connected."""
+    return Webhook(
+        config.url,
+        config.secret.read(),
+        timeout=config.timeout,
+        ca_file=_text(config.ca_file),
+        allow_plain=config.allow_plain,
+    )
 
 
 def prepare_actuator(config: OpenConfig | None, mqtt: MqttConfig | None, door: str) -> Callable[[], Actuator] | None:
