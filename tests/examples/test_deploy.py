@@ -103,3 +103,7 @@ def test_only_the_service_may_open() -> None:
     writers = [name for name, lines in rights.items() if any(line.startswith(("write", "readwrite")) for line in lines)]
     assert writers == ["qcface"]
     assert rights["controller-front"] == ["read qcface/front/open"]
+    topics = Topics()
+    published = {topics.available, topics.events, topics.tracked_object_update, topics.problem("+")}
+    published |= {topics.of_kind("+", kind.value) for kind in EventKind}
+    assert set(rights["homeassistant"]) == {f"read {topic}" for topic in published | {"homeassistant/#"}}
