@@ -30,6 +30,19 @@ def test_tar_gives_any_record_at_any_time(tmp_path: Path, ending: str) -> None:
         assert int(decode_record(source, row)[0, 0, 1]) == 10 * (row // 3) + row % 3
 
 
+def test_tar_finds_the_picture_wherever_its_name_sorts(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    records = [
+        ("a", {"cls": b"2", "json": b"{}", "png": picture(1)}),
+        ("b", {"JPG": picture(2, ending=".jpg"), "json": b"{}", "txt": b"no face"}),
+        ("c", {"cls": b"4", "json": b"{}"}),
+    ]
+    source = TarSource([write_shard(tmp_path / "x.tar", records)])
+    assert source.labels.tolist() == [2, -1]
+    assert [int(decode_record(source, row)[0, 0, 1]) for row in range(2)] == [1, 2]
+    assert source.skipped == 1
+    assert "record c skipped (no picture" in caplog.text
+
+
 def test_tar_unpacks_a_shard_once_while_it_stays_near(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = TarSource(shards(tmp_path, ".tar.gz"), unpacked=2)
     unpacked: list[str] = []

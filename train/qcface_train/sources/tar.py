@@ -1,4 +1,7 @@
-"""Tar shards in the webdataset layout: members ``KEY.webp`` (or jpg, png) and, for labelled ones, ``KEY.cls``."""
+"""Tar shards in the webdataset layout: members ``KEY.webp`` (or jpg, png) and, for labelled ones, ``KEY.cls``.
+
+Other members of a key, such as ``KEY.json``, may stand anywhere beside them and are not read.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from qcface_train.faces import UNLABELLED, DataError, RecordError
+from qcface_train.sources.folder import PICTURE_ENDINGS
 
 _LOG = logging.getLogger("qcface_train")
 
@@ -140,7 +144,7 @@ class TarSource:
             yield from self._record(number, key, parts)
 
     def _record(self, number: int, key: str, parts: dict[str, tuple[int, int, bytes]]) -> Iterator[_Record]:
-        picture = next((part for ending, part in parts.items() if ending != "cls"), None)
+        picture = next((part for ending, part in parts.items() if f".{ending.lower()}" in PICTURE_ENDINGS), None)
         label: int | None = UNLABELLED
         if "cls" in parts:
             try:
