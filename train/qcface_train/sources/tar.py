@@ -136,6 +136,7 @@ class TarSource:
                     key = stem
                     file = archive.extractfile(member) if ending == "cls" else None
                     parts[ending] = (member.offset_data, member.size, file.read() if file else b"")
+                _check_end(archive)
         except (tarfile.TarError, OSError, EOFError) as error:
             raise DataError(
                 f"shard {shard} cannot be read or is not a whole tar file ({error}); fetch it again"
@@ -156,6 +157,20 @@ class TarSource:
             _LOG.warning("%s: record %s skipped (no picture or no label)", self._shards[number].name, key)
             return
         yield _Record(number, key, picture[0], picture[1], label)
+
+
+def _check_end(archive: tarfile.TarFile) -> None:
+    """Raise ReadError if no block of zeros follows the last member.
+
+    Writers end a tar file with two, and many pad it with more. The reader takes a header that is damaged, cut off
+    or absent for the end as well, and would give a shorter shard. One block is enough: GNU tar, too, only warns then.
+    """
+    block = b""
+    if archive.fileobj is not None:
+        archive.fileobj.seek(archive.offset)
+        block = archive.fileobj.read(tarfile.BLOCKSIZE)
+    if block != tarfile.NUL * tarfile.BLOCKSIZE:
+        raise tarfile.ReadError(f"neither a member nor the end of the file is at byte {archive.offset}")
 
 
 def _is_plain(path: Path) -> bool:
