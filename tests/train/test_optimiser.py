@@ -60,7 +60,9 @@ def test_sgd_turns_class_weights_as_if_they_had_length_1() -> None:
         if step == 0:
             # The gradient stands at a right angle to the weight of length 1, which decay has shortened a little.
             cosines = (before * after).sum(dim=1)
-            torch.testing.assert_close(torch.tan(torch.acos(cosines)), tangents / (1 - 0.1 * 0.05), rtol=1e-3, atol=1e-4)
+            torch.testing.assert_close(
+                torch.tan(torch.acos(cosines)), tangents / (1 - 0.1 * 0.05), rtol=1e-3, atol=1e-4
+            )
         torch.testing.assert_close(after, F.normalize(unit.detach(), dim=1), rtol=1e-4, atol=1e-5)
 
 
