@@ -124,7 +124,7 @@ def test_make_bundle_with_a_derived_file_prefers_it_on_its_runtime_and_keeps_the
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"proofs": encoded({"proofs": []})}, ModelFormatError, "no passed proof; run export/prove.py"),
+        ({"proofs": encoded({"proofs": []})}, ModelFormatError, "no passed proof; export/release.py makes"),
         ({"proofs": encoded({"proofs": [{**INT8_PROOF, "passed": False}]})}, ModelFormatError, "no passed proof"),
         ({"thresholds": encoded({"thresholds": ROWS})}, ModelFormatError, "no thresholds of its own"),
         ({"quality": encoded({"quality": PLAIN["quality"][:1]})}, ManifestError, "no entry for recognizer-int8"),
