@@ -20,6 +20,7 @@ from qcface_train.augmentation import DAMAGES  # noqa: E402
 from qcface_train.distributed import World  # noqa: E402
 from qcface_train.loop import DivergedError  # noqa: E402
 from qcface_train.schedule import Plan  # noqa: E402
+from scripts import load_script  # noqa: E402
 from tiny_runs import (  # noqa: E402
     ROOT,
     STEPS,
@@ -184,6 +185,24 @@ def test_interrupted_script_writes_a_checkpoint_and_says_how_to_go_on(
     trainer = make_trainer(Recipe.from_yaml(tmp_path / "recipe.yaml"), tmp_path / "out")
     trainer.resume()
     assert trainer.step >= 2
+
+
+@pytest.mark.parametrize("begin", [(), ("--init", "weights.pt")], ids=["afresh", "init"])
+def test_script_leaves_the_checkpoint_of_another_run_alone(
+    recipe: Recipe,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    begin: tuple[str, ...],
+) -> None:
+    make_trainer(recipe, tmp_path / "out").save()
+    before = (tmp_path / "out/checkpoint.pt").read_bytes()
+    path = write_recipe(recipe, tmp_path / "recipe.yaml")
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    assert load_script(ROOT, "train", "train").main([str(path), "--out", str(tmp_path / "out"), *begin]) == 1
+    assert "give --resume to continue it, or another --out" in capsys.readouterr().err
+    assert [item.name for item in (tmp_path / "out").iterdir()] == ["checkpoint.pt"]
+    assert (tmp_path / "out/checkpoint.pt").read_bytes() == before
 
 
 def test_script_with_a_bad_recipe_says_so(tmp_path: Path) -> None:
