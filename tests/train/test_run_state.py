@@ -109,3 +109,32 @@ def test_resume_of_other_classes_raises(tmp_path: Path) -> None:
     make_trainer(tiny_recipe(data={"drawn": 5}), tmp_path).save()
     with pytest.raises(CheckpointError, match="set of classes"):
         make_trainer(tiny_recipe(), tmp_path).resume()
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["by name", "from before names were kept"])
+@pytest.mark.parametrize(("first", "second"), [("adamw", "sgd"), ("sgd", "adamw")])
+def test_resume_with_another_optimiser_raises(tmp_path: Path, first: str, second: str, named: bool) -> None:
+    make_trainer(tiny_recipe(run={"optimiser": first}), tmp_path).save()
+    path = tmp_path / "checkpoint.pt"
+    content = torch.load(path, weights_only=True)
+    if not named:
+        del content["optimiser_name"]
+        torch.save(content, path)
+    with pytest.raises(CheckpointError, match=f"made with run.optimiser {first}, the recipe says {second}"):
+        make_trainer(tiny_recipe(run={"optimiser": second}), tmp_path).resume()
+    make_trainer(tiny_recipe(run={"optimiser": first}), tmp_path).resume()
+
+
+@pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
+def test_resume_takes_decay_and_momentum_of_the_recipe(tmp_path: Path, optimiser: str) -> None:
+    run = {"optimiser": optimiser, "lr": 0.01}
+    first = make_trainer(tiny_recipe(run=run), tmp_path)
+    first.train_step(first.make_batch(0))
+    first.save()
+    recipe = tiny_recipe(run=run | {"weight_decay": 0.25, "head_decay": 0.5, "momentum": 0.125})
+    resumed = make_trainer(recipe, tmp_path)
+    resumed.resume()
+    groups = resumed.optimiser.param_groups
+    assert [group["weight_decay"] for group in groups] == [0.25, 0, 0.5, 0]
+    assert {group.get("momentum") for group in groups} == {0.125 if optimiser == "sgd" else None}
+    assert resumed.optimiser.state[resumed.classifier.head.weight].keys()

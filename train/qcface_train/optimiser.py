@@ -12,6 +12,7 @@ from qcface_train.arguments import RunArguments
 
 HEAD_GROUP = 2
 """Number of the group that holds the class weights, which are spread over the processes."""
+_OF_RECIPE = ("weight_decay", "momentum")
 
 
 def make_optimiser(run: RunArguments, model: nn.Module, gain: nn.Module, head: nn.Module) -> torch.optim.Optimizer:
@@ -31,6 +32,19 @@ def make_optimiser(run: RunArguments, model: nn.Module, gain: nn.Module, head: n
     if run.optimiser == "sgd":
         return torch.optim.SGD(groups, lr=run.lr, momentum=run.momentum, weight_decay=0.0)
     return torch.optim.AdamW(groups, lr=run.lr, weight_decay=0.0, fused=True)
+
+
+def optimiser_of(state: dict[str, Any]) -> str:
+    """Return the recipe's name of the optimiser that a state is of."""
+    return "adamw" if "betas" in state["param_groups"][0] else "sgd"
+
+
+def load_optimiser(optimiser: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Load a state, but decay and momentum stay as the optimiser was made with, which is as the recipe says."""
+    own = [{key: group[key] for key in _OF_RECIPE if key in group} for group in optimiser.param_groups]
+    optimiser.load_state_dict(state)
+    for group, values in zip(optimiser.param_groups, own, strict=True):
+        group.update(values)
 
 
 def set_rates(optimiser: torch.optim.Optimizer, rate: float, gain_factor: float) -> None:

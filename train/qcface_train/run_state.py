@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from qcface_train.checkpoint import CheckpointError, load_checkpoint, load_class_weights, load_weights, save_checkpoint
-from qcface_train.optimiser import gather_head_state
+from qcface_train.optimiser import gather_head_state, load_optimiser, optimiser_of
 from qcface_train.schedule import Plan
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def collect(trainer: Trainer) -> dict[str, Any]:
         "head": {"weight": classifier.whole_weight()},
         "margin": classifier.margin.state_dict(),
         "optimiser": gather_head_state(trainer.optimiser.state_dict(), whole),
+        "optimiser_name": trainer.recipe.run.optimiser,
         "precision": trainer.precision.state(),
         "step": trainer.step,
         "plan": [trainer.plan.steps, trainer.plan.norm_from],
@@ -57,6 +58,7 @@ def save_run(trainer: Trainer) -> None:
 def load_run(trainer: Trainer) -> None:
     """Bring a trainer to the state of the checkpoint in its folder; raises CheckpointError."""
     content = load_checkpoint(trainer.folder / "checkpoint.pt")
+    _check_optimiser(trainer, content)
     try:
         trainer.model.load_state_dict(content["model"])
         trainer.average.load_state_dict(content["average"])
@@ -64,12 +66,13 @@ def load_run(trainer: Trainer) -> None:
         # Checkpoints from before margins had running figures hold none.
         trainer.classifier.margin.load_state_dict(content.get("margin", trainer.classifier.margin.state_dict()))
         part = trainer.classifier.part
-        trainer.optimiser.load_state_dict(
-            gather_head_state(content["optimiser"], lambda whole: whole[part.start : part.stop].clone())
+        load_optimiser(
+            trainer.optimiser,
+            gather_head_state(content["optimiser"], lambda whole: whole[part.start : part.stop].clone()),
         )
     except (RuntimeError, ValueError) as error:
         raise CheckpointError(
-            f"the checkpoint in {trainer.folder} is of another architecture, optimiser or set of classes "
+            f"the checkpoint in {trainer.folder} is of another architecture or set of classes "
             f"(it says {content.get('architecture')}); give its recipe, or another folder: {error}"
         ) from error
     if content["recipe"] != trainer.recipe.digest():
@@ -79,6 +82,17 @@ def load_run(trainer: Trainer) -> None:
     trainer.plan = Plan(*content["plan"])
     trainer.norm_started_at = content["norm_started_at"]
     trainer.seconds = content["seconds"]
+
+
+def _check_optimiser(trainer: Trainer, content: dict[str, Any]) -> None:
+    """Refuse another optimiser's state, which loads without an error and has nothing that a step needs."""
+    # Checkpoints from before the name was kept show it by what their groups hold.
+    saved, wanted = content.get("optimiser_name") or optimiser_of(content["optimiser"]), trainer.recipe.run.optimiser
+    if saved != wanted:
+        raise CheckpointError(
+            f"the checkpoint in {trainer.folder} was made with run.optimiser {saved}, the recipe says {wanted}; give "
+            "its recipe, or begin another folder with --init"
+        )
 
 
 def begin_with(trainer: Trainer, path: Path) -> None:
