@@ -94,6 +94,25 @@ def test_second_run_that_is_a_norm_phase_only_begins_with_backbone_and_classes(t
     assert second.norm_started_at == 0
 
 
+@pytest.mark.parametrize("head", ["curricular", "adaface"])
+def test_start_from_a_checkpoint_goes_on_with_the_figures_of_the_same_margin(tmp_path: Path, head: str) -> None:
+    loss = {"head": head, "norm": "qcface" if head == "curricular" else "none"}
+    first = make_trainer(tiny_recipe(loss=loss, run={"norm_phase": 0.0}), tmp_path / "first")
+    first.train_step(first.make_batch(0))
+    first.save()
+    second = make_trainer(tiny_recipe(loss=loss, run={"norm_phase": 0.0}), tmp_path / "second")
+    fresh = dict(make_trainer(tiny_recipe(loss=loss, run={"norm_phase": 0.0}), tmp_path).classifier.margin.state_dict())
+    second.start_from(tmp_path / "first/checkpoint.pt")
+    found = second.classifier.margin.state_dict()
+    assert found == first.classifier.margin.state_dict() != fresh
+    # Another head, or other classes, has no use for them.
+    other = make_trainer(tiny_recipe(loss={"head": "arc"}), tmp_path / "other")
+    other.start_from(tmp_path / "first/checkpoint.pt")
+    fewer = make_trainer(tiny_recipe(loss=loss, data={"drawn": 5}, run={"norm_phase": 0.0}), tmp_path / "fewer")
+    fewer.start_from(tmp_path / "first/checkpoint.pt")
+    assert fewer.classifier.margin.state_dict() == fresh
+
+
 def test_start_from_a_checkpoint_of_other_classes_keeps_ones_own(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -87,6 +87,12 @@ def load_class_weights(path: Path) -> Tensor | None:
     return weight if isinstance(weight, Tensor) else None
 
 
+def load_margin(path: Path) -> dict[str, Tensor]:
+    """Return the running figures of a checkpoint's margin, by name; none of a file without. Raises as `load_weights`."""
+    margin = _read(path).get("margin", {})
+    return margin if isinstance(margin, dict) else {}
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)

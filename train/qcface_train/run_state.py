@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from qcface_train.checkpoint import CheckpointError, load_checkpoint, load_class_weights, load_weights, save_checkpoint
+from qcface_train.checkpoint import CheckpointError, load_checkpoint, load_class_weights, load_margin, load_weights, save_checkpoint
 from qcface_train.optimiser import gather_head_state, load_optimiser, optimiser_of
 from qcface_train.schedule import Plan
 
@@ -98,8 +98,8 @@ def _check_optimiser(trainer: Trainer, content: dict[str, Any]) -> None:
 def begin_with(trainer: Trainer, path: Path) -> None:
     """Give a trainer the weights of an earlier run; raises CheckpointError.
 
-    From a checkpoint the running average is taken, and the class weights if the classes are as many. Schedule and
-    optimiser start afresh.
+    From a checkpoint the running average is taken, and if the classes are as many the class weights and, for the same
+    head, the running figures of its margin. Schedule and optimiser start afresh.
     """
     weights, head = load_weights(path), load_class_weights(path)
     try:
@@ -111,6 +111,10 @@ def begin_with(trainer: Trainer, path: Path) -> None:
         return
     if head.shape[0] == trainer.classifier.classes:
         _load_head(trainer, head)
+        margin, kept = trainer.classifier.margin, load_margin(path)
+        # Heads differ in what they keep, so the names tell them apart where it matters.
+        if kept.keys() == margin.state_dict().keys():
+            margin.load_state_dict(kept)
         _LOG.info("backbone and class weights taken from %s", path)
     else:
         _LOG.warning(
