@@ -56,7 +56,8 @@ def _open_trainer(arguments: argparse.Namespace, recipe: Recipe, world: World) -
             f"--out {arguments.out} holds the checkpoint of a run, which a new one would overwrite; give --resume to "
             "continue it, or another --out"
         )
-    trainer = open_trainer(recipe, arguments.data, arguments.cache, out, world)
+    before = out / "checkpoint.pt" if arguments.resume else arguments.init
+    trainer = open_trainer(recipe, arguments.data, arguments.cache, out, world, before=before)
     if arguments.resume:
         trainer.resume()
     elif arguments.init:

@@ -25,6 +25,7 @@ from qcface_train.checkpoint import CheckpointError, save_weights
 from qcface_train.classifier import Classifier
 from qcface_train.data import Batch, BatchMaker, Split, ahead
 from qcface_train.distributed import World, WorldError
+from qcface_train.ensemble import TeacherBasis
 from qcface_train.faces import FaceSet, read_whole
 from qcface_train.feeding import Feeder, OnlineTeacher
 from qcface_train.heads import build_margin, class_centres
@@ -68,6 +69,8 @@ class Trainer:
         Embeds the changed pictures, if the recipe wants that.
     pairs : mapping of str to PairSet, optional
         Verification sets to watch.
+    basis : TeacherBasis, optional
+        What the targets were made with, for those who go on from the run's checkpoint.
 
     Raises
     ------
@@ -86,10 +89,11 @@ class Trainer:
         world: World | None = None,
         teacher: OnlineTeacher | None = None,
         pairs: dict[str, PairSet] | None = None,
+        basis: TeacherBasis | None = None,
     ) -> None:
         self.recipe, self.faces, self.split, self.folder = recipe, faces, split, folder
         self.world = world or World()
-        self.pairs = pairs or {}
+        self.pairs, self.basis = pairs or {}, basis
         part = self._check_world()
         torch.manual_seed(recipe.data.seed)
         torch.set_num_threads(recipe.run.threads)

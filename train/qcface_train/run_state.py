@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from qcface_train.checkpoint import CheckpointError, load_checkpoint, load_class_weights, load_margin, load_weights, save_checkpoint
+from qcface_train.checkpoint import (
+    CheckpointError,
+    load_checkpoint,
+    load_class_weights,
+    load_part,
+    load_weights,
+    save_checkpoint,
+)
 from qcface_train.optimiser import gather_head_state, load_optimiser, optimiser_of
 from qcface_train.schedule import Plan
 
@@ -45,6 +52,7 @@ def collect(trainer: Trainer) -> dict[str, Any]:
         "samples": trainer.step * trainer.recipe.run.batch,
         "architecture": asdict(trainer.recipe.model),
         "recipe": trainer.recipe.digest(),
+        "teacher_basis": trainer.basis and trainer.basis.to_dict(),
     }
 
 
@@ -111,7 +119,7 @@ def begin_with(trainer: Trainer, path: Path) -> None:
         return
     if head.shape[0] == trainer.classifier.classes:
         _load_head(trainer, head)
-        margin, kept = trainer.classifier.margin, load_margin(path)
+        margin, kept = trainer.classifier.margin, load_part(path, "margin") or {}
         # Heads differ in what they keep, so the names tell them apart where it matters.
         if kept.keys() == margin.state_dict().keys():
             margin.load_state_dict(kept)
