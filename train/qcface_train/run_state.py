@@ -52,6 +52,7 @@ def collect(trainer: Trainer) -> dict[str, Any]:
         "samples": trainer.step * trainer.recipe.run.batch,
         "architecture": asdict(trainer.recipe.model),
         "recipe": trainer.recipe.digest(),
+        "lengths": [trainer.recipe.loss.la, trainer.recipe.loss.ua],
         "teacher_basis": trainer.basis and trainer.basis.to_dict(),
     }
 
