@@ -191,8 +191,7 @@ def _scaled(table: CalibrationTable, factors: _Factors, percentile: float) -> Ca
     ranges = {}
     for name, seen in table.tensors.items():
         low, high = (
-            limit * factor
-            for limit, factor in zip(seen.limits(percentile), factors.get(name, _UNCHANGED), strict=True)
+            limit * factor for limit, factor in zip(seen.limits(percentile), factors.get(name, _UNCHANGED), strict=True)
         )
         ends = dict.fromkeys(seen.percentiles, max(abs(low), abs(high)))
         ranges[name] = TensorRange(low, high, ends, seen.numbers)

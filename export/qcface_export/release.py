@@ -162,8 +162,9 @@ class Release:
         if not self.options.search_ranges:
             return table
         limits = sorted((name, limit.kind, limit.value) for name, limit in self.options.limits.items())
-        asked = hashlib.sha256(repr((_RANGES_VERSION, self._forms(), self.options.percentile, limits)).encode()).hexdigest()[:16]
-        return self._kept_table(f"ranges-{asked}", lambda: self._search(table))
+        asked = (_RANGES_VERSION, self._forms(), self.options.percentile, limits)
+        key = hashlib.sha256(repr(asked).encode()).hexdigest()[:16]
+        return self._kept_table(f"ranges-{key}", lambda: self._search(table))
 
     def _kept_table(self, name: str, make: Callable[[], CalibrationTable]) -> CalibrationTable:
         pictures, _ = self._pictures()

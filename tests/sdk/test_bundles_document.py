@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from documents import Document, run_commands, run_python
 from qcface_sdk.bundle import Bundle
 from qcface_sdk.selection import AUTO_ORDER
@@ -15,20 +13,15 @@ from tiny_models import tiny_bundle
 DOCUMENT = Document.of("sdk/docs/bundles.md")
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    Bundle.pack(tiny_bundle(tmp_path / "tiny"), tmp_path / "my.qcface")
-    return tmp_path
-
-
-def test_commands_run_as_written(folder: Path) -> None:
+def test_commands_run_as_written(tmp_path: Path) -> None:
     assert DOCUMENT.others == []
-    run_commands(DOCUMENT.commands, folder, allowed=(0,))
+    run_commands(DOCUMENT.commands, tmp_path, allowed=(0,))
 
 
-def test_python_runs_as_written(folder: Path) -> None:
+def test_python_runs_as_written(tmp_path: Path) -> None:
+    Bundle.pack(tiny_bundle(tmp_path / "tiny"), tmp_path / "my.qcface")
     for code in DOCUMENT.code("python"):
-        run_python(code, folder)
+        run_python(code, tmp_path)
 
 
 def test_configuration_reads_as_written(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ class CaptureOptions:
     """
 
     every_frame: bool | None = None
-    """Give every picture and let the sender wait (files), or always the newest (cameras). ``None`` chooses by that."""
+    """Give every picture and let the sender wait (files), or always the newest (cameras). Unset: chosen by that."""
     realtime: bool = False
     """Files only: play at the speed of the recording, as if it were a camera."""
     loop: bool = False
@@ -37,7 +37,7 @@ class CaptureOptions:
     longest_delay: float = 30.0
     """Seconds between attempts at most."""
     attempts: int | None = None
-    """Failures in a row after which the capture gives up; ``None`` never, as a door's camera comes back one day."""
+    """Failures in a row after which the capture gives up; unset: never, as a door's camera comes back one day."""
     max_lag: float = 1.0
     """Seconds that decoding may fall behind the camera before pictures are skipped up to the next key frame."""
 

@@ -15,11 +15,12 @@ from qcface_sdk.cli.command import Command
 from qcface_sdk.cli.exit_codes import ExitCode
 
 _EXAMPLES = """\
-  qcface run --config door.toml --check      is the file right, do model, galleries and secrets exist?
+  qcface run --config door.toml --check      is the file right, are model and secrets there?
   qcface run --config door.toml
   kill -HUP PID                              read the file and the galleries again
 
---check changes nothing and prints one line a door; exit status 0 means that qcface run would start.
+--check changes nothing, opens no gallery and prints a line for each part. A gallery that is not there is said to be
+made later: if it should be there, its path is wrong.
 The keys of the file are listed in sdk/docs/service.md.
 """
 

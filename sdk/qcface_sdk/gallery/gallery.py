@@ -307,6 +307,11 @@ class Gallery(ABC):
     def __len__(self) -> int:
         """Number of subjects."""
 
+    @property
+    def size(self) -> int:
+        """Number of templates, which is the number of comparisons of a search. Thread-safe."""
+        return self._size()
+
     @abstractmethod
     def close(self) -> None:
         """Close the gallery. Harmless when repeated; any other call afterwards raises `GalleryError`. Thread-safe."""

@@ -43,6 +43,7 @@ def make_engine(config: EngineConfig) -> FaceEngine:
         config.threads,
         trusted_keys=config.trusted_keys,
         min_face=config.min_face,
+        calibration=config.calibration,
     )
 
 
@@ -52,11 +53,11 @@ def open_gallery(config: GalleryConfig, engine: FaceEngine) -> Gallery:
     return Gallery.open(config.path, engine=engine, key=key)
 
 
-def check_rules(config: DoorConfig, engine: FaceEngine) -> None:
-    """Raise `ThresholdUnavailableError` if the model's measurements do not support the door's rate."""
+def check_rules(config: DoorConfig, engine: FaceEngine, templates: int = 1) -> None:
+    """Raise `ThresholdUnavailableError` if the measurements do not support the door's rate with so many templates."""
     rules = config.rules
     if rules.fpir is not None:
-        engine.search_threshold(rules.fpir, 1)
+        engine.search_threshold(rules.fpir, max(1, templates))
     elif rules.threshold is None:
         engine.threshold(rules.fmr or DEFAULT_FMR)
 

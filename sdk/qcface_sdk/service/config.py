@@ -76,6 +76,8 @@ class EngineConfig:
     """Threads per network run."""
     min_face: float = 40.0
     """Smallest face that is found, in pixels of the frame; below every door's ``min_face``."""
+    calibration: Path | None = None
+    """File made by ``qcface calibrate`` with this model, precision and backend. Absent: the bundle's thresholds."""
 
     def __post_init__(self) -> None:
         """Refuse values out of range."""
@@ -216,12 +218,15 @@ class MetricsConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleConfig:
-    """``[[door.access.hours]]``: when the door lets people in; more than one adds hours."""
+    """``[[door.access.hours]]``: when the door lets people in; more than one adds hours.
+
+    A night is two of them: one up to 23:59:59.999999, and one from 00:00:00 on the days after.
+    """
 
     days: tuple[str, ...] = DAYS
     """Of ``"mon"`` ... ``"sun"``."""
     begin: time
-    """Local time, such as ``07:00:00``."""
+    """Local time, without quotes, such as ``07:00:00``. Before `end`; a night takes two tables."""
     end: time
     """Local time; the first moment that is closed."""
 
@@ -240,7 +245,7 @@ class AccessConfig:
     allow: tuple[str, ...] | None = None
     """Subjects who may; absent: everybody in the gallery."""
     hours: tuple[ScheduleConfig, ...] = ()
-    """Absent: always."""
+    """Absent: always. Several tables add hours."""
     zone: str = "UTC"
     """Time zone of the hours, such as ``"Europe/Berlin"``."""
 
@@ -306,7 +311,7 @@ class LivenessConfig:
     """``[door.liveness]``: MiniFASNet networks that you supply. Absent: a printed photograph is a face."""
 
     models: tuple[Path, ...]
-    """ONNX files."""
+    """MiniFASNet ONNX files; the name holds the network's margin, such as ``2.7_80x80_MiniFASNetV2.onnx``."""
     threshold: float = 0.5
     """Smallest mean score that counts as living."""
 
@@ -332,14 +337,19 @@ class DoorConfig:
     access: AccessConfig = field(default_factory=AccessConfig)
     """``[door.access]``."""
     open: OpenConfig | None = None
-    """``[door.open]``."""
+    """``[door.open]``. Absent: nothing is opened, there are events only."""
     snapshots: SnapshotConfig | None = None
-    """``[door.snapshots]``."""
+    """``[door.snapshots]``. Absent: no picture is kept."""
     liveness: LivenessConfig | None = None
-    """``[door.liveness]``."""
+    """``[door.liveness]``. Absent: a printed photograph is a face."""
 
     def __post_init__(self) -> None:
-        """Ask for exactly one source."""
+        """Ask for exactly one source, and for no badge that nothing here can read."""
+        if self.rules.credential != "none":
+            raise OptionError(
+                f"rules.credential must be 'none' here, got {self.rules.credential!r}: the service has no input for a "
+                "badge, so the door would never open; write a program with Door and call Door.present for the reader"
+            )
         if (self.source is None) == (self.source_secret is None):
             raise OptionError("source or source_secret must be given, and not both")
 

@@ -33,6 +33,8 @@ class Models:
                 check_rules(door, engine)
             for name, gallery in config.gallery.items():
                 galleries[name] = open_gallery(gallery, engine)
+            for door in config.door:
+                check_rules(door, engine, galleries[door.gallery].size)
         except BaseException:
             cls(engine, galleries).close()
             raise
