@@ -1,11 +1,11 @@
-"""The controller's end of open commands: python examples/10_mqtt_door_controller.py DOOR [HOST [PORT [SECRET_FILE]]].
+"""The controller's end of open commands: python examples/10_mqtt_door_controller.py DOOR --host broker.lan (or --help).
 
 Replace `open_door` by what moves your lock. Everything else is what keeps a late, stored, repeated or forged command
 from opening it; port it to your controller's language with all its checks. The two clocks must agree (NTP).
 """
 
+import argparse
 import json
-import sys
 import time
 from pathlib import Path
 
@@ -15,15 +15,26 @@ from paho.mqtt.enums import CallbackAPIVersion
 from qcface_sdk.events.signature import verify
 
 MAX_SECONDS = 2.0
-door = sys.argv[1]
-host = sys.argv[2] if len(sys.argv) > 2 else "127.0.0.1"
-port = int(sys.argv[3]) if len(sys.argv) > 3 else 1883
-secret = Path(sys.argv[4]).read_bytes().strip() if len(sys.argv) > 4 else None
+
+parser = argparse.ArgumentParser(description="Listen for the open commands of one door.")
+parser.add_argument("door", metavar="DOOR", help="name of the door, as in [[door]]")
+parser.add_argument("--host", default="127.0.0.1", help="the broker (default: this machine)")
+parser.add_argument("--port", type=int, default=1883, help="its port, usually 8883 with TLS (default: 1883)")
+parser.add_argument("--username", help="login at the broker, such as controller-front")
+parser.add_argument("--password-file", type=Path, metavar="FILE", help="file with the password of the login")
+parser.add_argument("--tls", action="store_true", help="encrypt, and check the broker's certificate and name")
+parser.add_argument("--ca-file", metavar="FILE", help="certificates to trust instead of the system's; switches TLS on")
+parser.add_argument("--prefix", default="qcface", help="mqtt.prefix of the service (default: qcface)")
+parser.add_argument("--secret-file", type=Path, metavar="FILE", help="door.open.secret: take signed commands only")
+args = parser.parse_args()
+
+secret = args.secret_file.read_bytes().strip() if args.secret_file else None
+topic = f"{args.prefix}/{args.door}/open"
 seen: dict[str, float] = {}
 
 
 def open_door(command: dict) -> None:
-    print(f"open {door} for {command['subject']}", flush=True)
+    print(f"open {args.door} for {command['subject']}", flush=True)
 
 
 def why_not(message: MQTTMessage) -> str | dict:
@@ -41,7 +52,7 @@ def why_not(message: MQTTMessage) -> str | dict:
         return f"late, or the clocks differ ({left:.3f} s left)"
     for old in [key for key, moment in seen.items() if time.time() - moment > 60]:
         del seen[old]
-    if command["door"] != door or command["id"] in seen:
+    if command["door"] != args.door or command["id"] in seen:
         return "for another door, or carried out already"
     seen[command["id"]] = time.time()
     return command
@@ -58,10 +69,25 @@ def on_message(client: Client, data: object, message: MQTTMessage) -> None:
         open_door(command)
 
 
-client = Client(CallbackAPIVersion.VERSION2, f"controller-{door}", protocol=MQTTv5)
-client.on_message = on_message
-client.on_connect = lambda client, *_: client.subscribe(f"qcface/{door}/open", qos=1)
-client.on_subscribe = lambda *_: print(f"waiting for qcface/{door}/open", flush=True)
+def on_connect(client: Client, data: object, flags: object, reason: object, properties: object) -> None:
+    if reason.is_failure:
+        print(f"the broker refuses us: {reason}; check --username and --password-file", flush=True)
+    else:
+        client.subscribe(topic, qos=1)
+
+
+def on_subscribe(client: Client, data: object, number: int, reasons: list, properties: object) -> None:
+    refused = any(reason.is_failure for reason in reasons)
+    print(f"the broker refuses {topic}; check its rights" if refused else f"waiting for {topic}", flush=True)
+
+
+client = Client(CallbackAPIVersion.VERSION2, f"controller-{args.door}", protocol=MQTTv5)
+client.on_message, client.on_connect, client.on_subscribe = on_message, on_connect, on_subscribe
+if args.username:
+    password = args.password_file.read_text(encoding="utf-8").strip() if args.password_file else None
+    client.username_pw_set(args.username, password)
+if args.tls or args.ca_file:
+    client.tls_set(args.ca_file)
 # A clean start: what came while we were away must not open the door now.
-client.connect(host, port, keepalive=15, clean_start=True)
+client.connect(args.host, args.port, keepalive=15, clean_start=True)
 client.loop_forever()

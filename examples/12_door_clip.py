@@ -1,7 +1,7 @@
 """Make what examples/door.toml looks at: python examples/12_door_clip.py [FOLDER].
 
 Writes corridor.mp4, a public-domain portrait that walks towards a door, and enrols her in people.db.
-Needs the demo and camera extras: pip install "qcface-sdk[demo,camera]".
+Needs the demo and camera extras, from a checkout: pip install ".[demo,camera]".
 """
 
 import sys

@@ -111,7 +111,9 @@ def make_certificates(folder: Path, host: str = "127.0.0.1") -> tuple[Path, Path
 class Listener:
     """A subscriber that remembers what it got, retained or not."""
 
-    def __init__(self, port: int, topic: str = "#") -> None:
+    def __init__(
+        self, port: int, topic: str = "#", login: tuple[str, str] | None = None, ca: Path | None = None
+    ) -> None:
         from paho.mqtt.client import Client, MQTTv5
         from paho.mqtt.enums import CallbackAPIVersion
 
@@ -119,6 +121,10 @@ class Listener:
         self._topic = topic
         self._ready = 0
         self._client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTv5)
+        if login is not None:
+            self._client.username_pw_set(*login)
+        if ca is not None:
+            self._client.tls_set(str(ca))
         self._client.reconnect_delay_set(0.1, 0.2)
         self._client.on_connect = lambda client, *_: client.subscribe(topic, qos=1)
         self._client.on_subscribe = self._on_subscribe

@@ -6,6 +6,7 @@ import configparser
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from qcface_sdk.events import EventKind
 from qcface_sdk.events.mqtt_topics import Topics
 from qcface_sdk.service import load_config
+from qcface_sdk.user_cache import VARIABLE
 
 DEPLOY = Path(__file__).resolve().parents[2] / "examples" / "deploy"
 UNIT = (DEPLOY / "qcface.service").read_text()
@@ -46,6 +48,42 @@ def test_unit_gives_nothing_away() -> None:
     assert values["User"] == ["qcface"]
 
 
+def test_what_was_measured_once_is_kept_where_it_can_be_written() -> None:
+    values = unit()
+    assert values["Environment"] == [f"{VARIABLE}=/var/cache/{values['CacheDirectory'][0]}"]
+    for name in ("Containerfile", "Containerfile.jetson"):
+        text = (DEPLOY / name).read_text()
+        (folder,) = re.findall(rf"^ENV {VARIABLE}=(.*)$", text, re.MULTILINE)
+        (volume,) = re.findall(r"^VOLUME (.*)$", text, re.MULTILINE)
+        assert Path(folder).is_relative_to(volume)
+
+
+def test_installation_is_from_a_checkout_and_brings_what_is_used() -> None:
+    for path in (*DEPLOY.iterdir(), *DEPLOY.parent.glob("*.py")):
+        assert '"qcface-sdk[' not in path.read_text(), f"{path.name}: the package is on no index"
+    assert '"cuda-bindings' in (DEPLOY / "Containerfile.jetson").read_text()
+
+
+def test_gallery_is_enrolled_into_as_the_services_user() -> None:
+    document = (DEPLOY.parents[1] / "sdk" / "docs" / "service.md").read_text()
+    (gallery,) = load_config(DEPLOY / "door.toml").gallery.values()
+    for command in (
+        "install -d -o qcface -g qcface -m 700 /var/lib/qcface",
+        f"runuser -u {unit()['User'][0]} -- /opt/qcface/bin/qcface enroll {gallery.path} ann-lee badge.jpg",
+    ):
+        assert f"\n{command}\n" in document
+        assert f"#   {command}\n" in UNIT
+
+
+def test_controller_knows_the_options_that_the_document_gives_it() -> None:
+    document = (DEPLOY.parents[1] / "sdk" / "docs" / "service.md").read_text()
+    example = "examples/10_mqtt_door_controller.py"
+    (shown,) = re.findall(rf"^python {example} ((?:.*\\\n)*.*)$", document, re.MULTILINE)
+    command = [sys.executable, str(DEPLOY.parents[1] / example), "--help"]
+    known = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    assert set(re.findall(r"--[a-z-]+", shown)) <= set(re.findall(r"--[a-z-]+", known))
+
+
 def test_systemd_takes_the_unit(tmp_path: Path) -> None:
     if shutil.which("systemd-analyze") is None:
         pytest.skip("systemd-analyze is not installed")
@@ -64,7 +102,7 @@ def test_systemd_takes_the_unit(tmp_path: Path) -> None:
 def test_container_is_well_formed_and_without_rights(name: str) -> None:
     text = (DEPLOY / name).read_text().replace("\\\n", " ")
     words = [line.split()[0] for line in text.splitlines() if line and not line.startswith(("#", " "))]
-    known = {"FROM", "RUN", "COPY", "USER", "VOLUME", "STOPSIGNAL", "HEALTHCHECK", "ENTRYPOINT", "CMD"}
+    known = {"FROM", "RUN", "COPY", "USER", "VOLUME", "STOPSIGNAL", "HEALTHCHECK", "ENTRYPOINT", "CMD", "ENV"}
     assert set(words) <= known
     assert words[0] == "FROM"
     assert words.index("USER") < words.index("ENTRYPOINT")
@@ -103,3 +141,7 @@ def test_only_the_service_may_open() -> None:
     writers = [name for name, lines in rights.items() if any(line.startswith(("write", "readwrite")) for line in lines)]
     assert writers == ["qcface"]
     assert rights["controller-front"] == ["read qcface/front/open"]
+    topics = Topics()
+    published = {topics.available, topics.events, topics.tracked_object_update, topics.problem("+")}
+    published |= {topics.of_kind("+", kind.value) for kind in EventKind}
+    assert set(rights["homeassistant"]) == {f"read {topic}" for topic in published | {"homeassistant/#"}}

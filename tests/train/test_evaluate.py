@@ -22,7 +22,9 @@ from qcface_sdk.strict_json import decode
 from qcface_train.evaluation import run
 from qcface_train.evaluation.comparisons import measure_identification, measure_templates
 from qcface_train.evaluation.lfw import read_lfw
+from qcface_train.evaluation.model_card import render_markdown
 from qcface_train.evaluation.recognizer import Recognizer
+from qcface_train.evaluation.report import render_page
 from tiny_models import tiny_recognizer
 
 PEOPLE, PICTURES = 30, 4
@@ -116,12 +118,47 @@ def test_main_markdown_holds_the_figures_in_whole_tables(report: Path) -> None:
         assert {line.count("|") for line in table} == {table[0].count("|")}
 
 
+def test_main_card_and_page_give_each_figure_with_its_interval(report: Path) -> None:
+    figures = json.loads((report / "evaluation.json").read_text())
+    areas = figures["rejection"]["measures"]["random"]["area_intervals"]["FNMR 5 %"]["0.3"]
+    mean = figures["ladder_mean"]["interval"]
+    shares = [
+        figures["search"]["rank_interval"]["1"],
+        figures["templates"]["tar_interval"]["equal"]["0.001"],
+        figures["magnitude"]["with_ladder"]["span_interval"],
+        figures["ladder"]["blur"]["monotone_interval"],
+    ]
+    wanted = [f"[{100 * low:.2f}, {100 * high:.2f}]" for low, high in filter(None, shares)]
+    wanted.append(f"[{areas[0]:.5f}, {areas[1]:.5f}]")
+    card, page = (report / "card.md").read_text(), (report / "report.html").read_text()
+    for text in wanted:
+        assert text in card
+        assert text in page
+    assert f"[{mean[0]:+.3f}, {mean[1]:+.3f}]" in card
+    assert f"{mean[0]:.3f} to {mean[1]:.3f}" in page
+
+
+def test_figures_that_were_measured_before_there_were_intervals_are_still_shown(report: Path) -> None:
+    figures = json.loads((report / "evaluation.json").read_text())
+    figures.pop("ladder_mean")
+    for part in (figures["search"], figures["templates"], figures["qmagface"], figures["magnitude"]["clean"]):
+        for key in ("rank_interval", "tar_interval", "span_interval"):
+            part.pop(key, None)
+    for found in (*figures["ladder"].values(), *figures["rejection"]["measures"].values()):
+        found.pop("monotone_interval", None)
+        found.pop("area_intervals", None)
+    assert f"| rank 1 | {100 * figures['search']['rank']['1']:.2f} % |" in render_markdown(figures)
+    assert "mean of kinds" not in render_page(figures)
+
+
 def test_main_measures_search_templates_and_the_qmagface_score(report: Path, model: Path, drawn_set: Path) -> None:
     figures = json.loads((report / "evaluation.json").read_text())
     faces = read_lfw(drawn_set)
     embeddings = Recognizer(model).embed(faces.crops)
-    assert figures["search"] == json.loads(json.dumps(measure_identification(embeddings, faces.subjects)))
-    assert figures["templates"] == json.loads(json.dumps(measure_templates(embeddings, faces.subjects)))
+    search = measure_identification(embeddings, faces.subjects, replicates=40)
+    templates = measure_templates(embeddings, faces.subjects, replicates=40)
+    assert figures["search"] == json.loads(json.dumps(search))
+    assert figures["templates"] == json.loads(json.dumps(templates))
     assert len(figures["qmagface"]["folds"]) == 2
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
+import pickle
 from pathlib import Path
 
 import cv2
@@ -13,6 +15,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("yaml")
 pytest.importorskip("tqdm")
 
+from encoded_pictures import picture, write_shard  # noqa: E402
 from qcface_train.arguments import Recipe  # noqa: E402
 from qcface_train.checkpoint import CheckpointError, save_weights  # noqa: E402
 from qcface_train.drawing import draw_faces  # noqa: E402
@@ -39,6 +42,24 @@ def test_open_of_what_is_not_there_says_what_to_check(tmp_path: Path) -> None:
     assert open_pair_sets(watched, tmp_path) == {}
 
 
+@pytest.mark.parametrize("read", ["cache", "stream"])
+def test_open_faces_says_how_many_records_are_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, read: str
+) -> None:
+    caplog.set_level(logging.INFO, "qcface_train")
+    records = [(f"{i}", {"png": picture(i), "cls": b"1" if i else b"no number"}) for i in range(4)]
+    write_shard(tmp_path / "x.tar", records)
+    recipe = tiny_recipe(data={"drawn": 0, "shards": ("*.tar",), "pairs": ("*.bin",), "read": read})
+    for _ in range(2):  # also from a cache that is there
+        caplog.clear()
+        assert len(open_faces(recipe, tmp_path, tmp_path / "cache")) == 3
+        assert "*.tar: 3 pictures, 1 records skipped" in caplog.text
+    pairs = [picture(1), picture(2), picture(3), b"damaged"]
+    (tmp_path / "watched.bin").write_bytes(pickle.dumps((pairs, [True, False])))
+    open_pair_sets(recipe, tmp_path)
+    assert "watched: 1 pairs, 1 skipped" in caplog.text
+
+
 def taught_recipe(teacher: str, sees: str = "clean") -> Recipe:
     """Return a recipe for folders of crops and teachers of the test's making."""
     data = {"drawn": 0, "shards": ("crops",)}
@@ -53,10 +74,10 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("taught")
     for number in (1, 2):
         faces = draw_faces(4, 4, number)
-        for row, (picture, label) in enumerate(zip(faces.images, faces.labels, strict=True)):
+        for row, (pixels, label) in enumerate(zip(faces.images, faces.labels, strict=True)):
             place = folder / f"{number}/crops/{label}/{row}.png"
             place.parent.mkdir(parents=True, exist_ok=True)
-            cv2.imwrite(str(place), picture[..., ::-1])
+            cv2.imwrite(str(place), pixels[..., ::-1])
         (folder / f"{number}/teachers").mkdir()
         for seed in (1, 2):
             (folder / f"{number}/teachers/{seed}.onnx").write_bytes(tiny_recognizer(seed, dimension=300))

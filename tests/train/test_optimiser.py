@@ -6,6 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+import torch.nn.functional as F  # noqa: E402
 from torch import nn  # noqa: E402
 
 from qcface_train.arguments import ModelArguments, RunArguments  # noqa: E402
@@ -21,8 +22,8 @@ from qcface_train.optimiser import (  # noqa: E402
 )
 
 
-@pytest.mark.parametrize("name", ["adamw", "sgd"])
-def test_optimiser_has_every_parameter_once_and_decays_matrices_only(name: str) -> None:
+@pytest.mark.parametrize(("name", "turn"), [("adamw", 1.0), ("sgd", 512.0)])
+def test_optimiser_has_every_parameter_once_and_decays_matrices_only(name: str, turn: float) -> None:
     model = build_backbone(ModelArguments(widths=(4, 4, 4, 8, 8), blocks=(1, 1, 1, 1), neck=8))
     head = CosineHead(5, 512)
     run = RunArguments(optimiser=name, weight_decay=0.1, head_decay=0.2)
@@ -30,11 +31,39 @@ def test_optimiser_has_every_parameter_once_and_decays_matrices_only(name: str) 
     found = [parameter for group in optimiser.param_groups for parameter in group["params"]]
     wanted = [*model.parameters(), *head.parameters()]
     assert sorted(map(id, found)) == sorted(map(id, wanted))
-    assert [group["weight_decay"] for group in optimiser.param_groups] == [0.1, 0.0, 0.2, 0.0]
+    decays = [group["weight_decay"] for group in optimiser.param_groups]
+    assert decays == pytest.approx([0.1, 0.0, 0.2 / turn, 0.0])
     assert {id(p) for p in optimiser.param_groups[3]["params"]} == {id(p) for p in model.final_bn.parameters()}
     assert all(parameter.ndim > 1 for parameter in optimiser.param_groups[0]["params"])
     set_rates(optimiser, 0.5, 10)
-    assert [group["lr"] for group in optimiser.param_groups] == [0.5, 0.5, 0.5, 5.0]
+    assert [group["lr"] for group in optimiser.param_groups] == pytest.approx([0.5, 0.5, 0.5 * turn, 5.0])
+
+
+def test_sgd_turns_class_weights_as_if_they_had_length_1() -> None:
+    torch.manual_seed(2)
+    head, body = CosineHead(7, 512), nn.BatchNorm1d(512)
+    unit = nn.Parameter(F.normalize(head.weight.detach(), dim=1))
+    plain = torch.optim.SGD([unit], lr=0.1, momentum=0.9, weight_decay=0.05)
+    ours = make_optimiser(RunArguments(optimiser="sgd", momentum=0.9, head_decay=0.05), body, body, head)
+    embeddings, classes = torch.randn(6, 512), torch.tensor([0, 1, 2, 3, 3, 6])
+    for step in range(4):
+        before = F.normalize(head.weight.detach(), dim=1)
+        for optimiser in (plain, ours):
+            optimiser.zero_grad()
+        F.cross_entropy(64 * F.normalize(embeddings, dim=1) @ F.normalize(unit, dim=1).T, classes).backward()
+        F.cross_entropy(64 * head(embeddings), classes).backward()
+        tangents = 0.1 * unit.grad.norm(dim=1)
+        set_rates(ours, 0.1, 1.0)
+        plain.step()
+        ours.step()
+        after = F.normalize(head.weight.detach(), dim=1)
+        if step == 0:
+            # The gradient stands at a right angle to the weight of length 1, which decay has shortened a little.
+            cosines = (before * after).sum(dim=1)
+            torch.testing.assert_close(
+                torch.tan(torch.acos(cosines)), tangents / (1 - 0.1 * 0.05), rtol=1e-3, atol=1e-4
+            )
+        torch.testing.assert_close(after, F.normalize(unit.detach(), dim=1), rtol=1e-4, atol=1e-5)
 
 
 def test_move_average_goes_a_share_of_the_way_and_copies_counters() -> None:

@@ -15,6 +15,7 @@ pytest.importorskip("tqdm")
 
 from qcface_train.arguments import Recipe  # noqa: E402
 from qcface_train.checkpoint import CheckpointError  # noqa: E402
+from qcface_train.optimiser import HEAD_GROUP  # noqa: E402
 from tiny_runs import curve, make_trainer, tiny_recipe  # noqa: E402
 
 
@@ -151,9 +152,23 @@ def test_resume_takes_decay_and_momentum_of_the_recipe(tmp_path: Path, optimiser
     first.train_step(first.make_batch(0))
     first.save()
     recipe = tiny_recipe(run=run | {"weight_decay": 0.25, "head_decay": 0.5, "momentum": 0.125})
-    resumed = make_trainer(recipe, tmp_path)
+    resumed, fresh = make_trainer(recipe, tmp_path), make_trainer(recipe, tmp_path)
     resumed.resume()
     groups = resumed.optimiser.param_groups
-    assert [group["weight_decay"] for group in groups] == [0.25, 0, 0.5, 0]
+    assert [group["weight_decay"] for group in groups] == [g["weight_decay"] for g in fresh.optimiser.param_groups]
+    assert groups[0]["weight_decay"] == 0.25
     assert {group.get("momentum") for group in groups} == {0.125 if optimiser == "sgd" else None}
     assert resumed.optimiser.state[resumed.classifier.head.weight].keys()
+
+
+def test_resume_of_sgd_from_before_its_factor_for_class_weights_decays_them_as_before(tmp_path: Path) -> None:
+    recipe = tiny_recipe(run={"optimiser": "sgd", "lr": 0.01, "head_decay": 0.5})
+    make_trainer(recipe, tmp_path).save()
+    content = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    group = content["optimiser"]["param_groups"][HEAD_GROUP]
+    del group["rate_factor"]
+    group["weight_decay"] = 0.5
+    torch.save(content, tmp_path / "checkpoint.pt")
+    resumed = make_trainer(recipe, tmp_path)
+    resumed.resume()
+    assert resumed.optimiser.param_groups[HEAD_GROUP]["weight_decay"] == pytest.approx(0.5)

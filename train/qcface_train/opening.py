@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -19,16 +20,23 @@ from qcface_train.pixel_cache import open_cached, open_streamed
 from qcface_train.sources.opening import open_source
 from qcface_train.sources.pairs import PairSet, open_pairs
 
+_LOG = logging.getLogger("qcface_train")
 _DRAWN_EACH = 16
 
 
 def open_faces(recipe: Recipe, folder: Path, cache: Path) -> FaceSet:
-    """Return a recipe's pictures: drawn, streamed, or decoded once into `cache`; raises DataError."""
+    """Return a recipe's pictures: drawn, streamed, or decoded once into `cache`; raises DataError.
+
+    One line of the log says how many there are, and how many records were left out.
+    """
     if recipe.data.drawn:
         return draw_faces(recipe.data.drawn, _DRAWN_EACH, recipe.data.seed)
     streamed = recipe.data.read == "stream"
     source = open_source(recipe.data.shards, folder, recipe.data.window, mixed=streamed)
-    return open_streamed(source) if streamed else open_cached(source, cache)
+    faces = open_streamed(source) if streamed else open_cached(source, cache)
+    later = "; damaged pictures show when they are read" if streamed else ""
+    _LOG.info("%s: %d pictures, %d records skipped%s", ", ".join(recipe.data.shards), len(faces), faces.skipped, later)
+    return faces
 
 
 def open_pair_sets(recipe: Recipe, folder: Path) -> dict[str, PairSet]:
@@ -39,6 +47,8 @@ def open_pair_sets(recipe: Recipe, folder: Path) -> dict[str, PairSet]:
         if not matches:
             raise DataError(f"nothing in {folder} matches {pattern!r}; check the recipe's data.pairs and --data")
         found |= {path.stem: open_pairs(path) for path in matches}
+    for name, pairs in found.items():
+        _LOG.info("%s: %d pairs, %d skipped", name, len(pairs), pairs.skipped)
     return found
 
 

@@ -9,16 +9,24 @@ import torch
 from torch import Tensor, nn
 
 from qcface_train.arguments import RunArguments
+from qcface_train.heads import CosineHead
 
 HEAD_GROUP = 2
 """Number of the group that holds the class weights, which are spread over the processes."""
 _OF_RECIPE = ("weight_decay", "momentum")
+_FACTOR = "rate_factor"
 
 
-def make_optimiser(run: RunArguments, model: nn.Module, gain: nn.Module, head: nn.Module) -> torch.optim.Optimizer:
+def make_optimiser(run: RunArguments, model: nn.Module, gain: nn.Module, head: CosineHead) -> torch.optim.Optimizer:
     """Return the optimiser over: matrices and kernels, vectors, class weights, the final batch norm's gain and offset.
 
     Only the first and, if the recipe says so, the class weights decay; decay of the gain would fight ua.
+
+    Notes
+    -----
+    The loss sees only the direction of a class weight. One of length L has a gradient of 1/L, so that a step of SGD
+    turns it 1/L^2 as far as one of length 1. SGD's rate for class weights is therefore L^2 times the others', and
+    their decay 1/L^2 of the recipe's: they turn just as class weights of length 1 would.
     """
     gain_parameters = list(gain.parameters())
     gain_ids = {id(parameter) for parameter in gain_parameters}
@@ -30,6 +38,7 @@ def make_optimiser(run: RunArguments, model: nn.Module, gain: nn.Module, head: n
         {"params": gain_parameters},
     ]
     if run.optimiser == "sgd":
+        groups[HEAD_GROUP] |= {_FACTOR: head.length**2, "weight_decay": run.head_decay / head.length**2}
         return torch.optim.SGD(groups, lr=run.lr, momentum=run.momentum, weight_decay=0.0)
     return torch.optim.AdamW(groups, lr=run.lr, weight_decay=0.0, fused=True)
 
@@ -41,17 +50,20 @@ def optimiser_of(state: dict[str, Any]) -> str:
 
 def load_optimiser(optimiser: torch.optim.Optimizer, state: dict[str, Any]) -> None:
     """Load a state, but decay and momentum stay as the optimiser was made with, which is as the recipe says."""
-    own = [{key: group[key] for key in _OF_RECIPE if key in group} for group in optimiser.param_groups]
+    made = [dict(group) for group in optimiser.param_groups]
     optimiser.load_state_dict(state)
-    for group, values in zip(optimiser.param_groups, own, strict=True):
-        group.update(values)
+    for group, own in zip(optimiser.param_groups, made, strict=True):
+        group.update({key: own[key] for key in _OF_RECIPE if key in own})
+        if _FACTOR not in group:  # its decay goes on without it too
+            group["weight_decay"] *= own.get(_FACTOR, 1.0)
 
 
 def set_rates(optimiser: torch.optim.Optimizer, rate: float, gain_factor: float) -> None:
-    """Set every group's learning rate; the last group's is `gain_factor` times the others'."""
+    """Set every group's learning rate; the last group's is `gain_factor` times that of the backbone."""
     *others, gain = optimiser.param_groups
     for group in others:
-        group["lr"] = rate
+        # A run of SGD that began before there was this factor goes on without it.
+        group["lr"] = rate * group.get(_FACTOR, 1.0)
     gain["lr"] = rate * gain_factor
 
 

@@ -16,15 +16,13 @@ from qcface_export.qat.tuner import Tuner
 from qcface_train.arguments import Recipe
 from qcface_train.checkpoint import load_class_weights
 from qcface_train.data import ahead, split_identities
-from qcface_train.drawing import draw_faces
 from qcface_train.ensemble import OnlineEnsemble, adopt_basis, open_ensemble_targets
 from qcface_train.faces import DataError, FaceSet, read_whole
 from qcface_train.interrupts import Interrupts
 from qcface_train.journal import Journal
 from qcface_train.loop import Trainer
-from qcface_train.pixel_cache import open_cached, open_streamed
+from qcface_train.opening import open_faces
 from qcface_train.schedule import Plan
-from qcface_train.sources.opening import open_source
 
 _LEAST_HELD_OUT = 10
 
@@ -65,7 +63,7 @@ def open_lesson(
     if not stored and load_class_weights(weights) is None:
         raise ExportError(f"the loss needs class weights and {weights} has none; give the checkpoint.pt of the run")
     adopt_basis(weights, names, folder)
-    faces = _open_faces(recipe, data, cache)
+    faces = open_faces(recipe, data, cache)
     if stored:
         targets = open_ensemble_targets(faces, names, data / "teachers", folder)
     split = split_identities(
@@ -86,14 +84,6 @@ def open_lesson(
     trainer.start_from(weights)
     trainer.plan = Plan(2**31, 0)  # all steps are of the norm phase
     return trainer
-
-
-def _open_faces(recipe: Recipe, data: Path, cache: Path) -> FaceSet:
-    if recipe.data.drawn:
-        return draw_faces(recipe.data.drawn, 16, recipe.data.seed)
-    streamed = recipe.data.read == "stream"
-    source = open_source(recipe.data.shards, data, recipe.data.window, mixed=streamed)
-    return open_streamed(source) if streamed else open_cached(source, cache)
 
 
 def take_lesson(tuner: Tuner, trainer: Trainer, folder: Path, *, shown: bool = True) -> None:

@@ -41,7 +41,8 @@ class ApiSettings:
     max_pixels: int = 25_000_000
     """Largest picture, in pixels, judged by its header before it is decoded."""
     requests_per_minute: float = 240.0
-    """Requests a key may make per minute, in bursts of a quarter of it; failed log-ins of an address count alike."""
+    """Requests a key may make per minute, in bursts of a quarter of it. The same holds for failed log-ins of an
+    address, but at most 60."""
     concurrent: int = 4
     """Pictures worked on at a time; more are answered 503 at once rather than queued."""
 

@@ -7,7 +7,7 @@ together. Equal seeds draw equal people, which makes two systems on the same fac
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -118,34 +118,90 @@ def bootstrap_rates(
     ----------
     .. [1] A. B. Owen, The pigeonhole bootstrap, Annals of Applied Statistics 1(2), 2007.
     """
+    rates = tuple(check_fraction("fmr", fmr) for fmr in fmrs)
+    length = _kept_length(scores, max(rates, default=0.5))
+    faces = np.bincount(scores.subjects)
+
+    def total(drawn: NDArray[np.int64]) -> int:
+        return (int(drawn @ faces) ** 2 - int((drawn * drawn) @ (faces * faces))) // 2
+
+    first, second = scores.subjects[scores.impostor_pairs[:length]].T
+    return bootstrap_matches(
+        scores.genuine,
+        scores.subjects[scores.genuine_pairs[:, 0]],
+        scores.impostor[:length],
+        (first, second),
+        total,
+        rates,
+        people=len(faces),
+        replicates=replicates,
+        seed=seed,
+    )
+
+
+def bootstrap_matches(
+    genuine: NDArray[np.float32],
+    genuine_people: NDArray[np.int64],
+    impostor: NDArray[np.float32],
+    impostor_people: Sequence[NDArray[np.int64]],
+    total: Callable[[NDArray[np.int64]], int],
+    fmrs: Sequence[float],
+    *,
+    people: int,
+    replicates: int = REPLICATES,
+    seed: int = 0,
+) -> BootstrapRates:
+    """Do as `bootstrap_rates` with comparisons of any kind, such as those of templates or of strangers with a gallery.
+
+    Parameters
+    ----------
+    genuine, genuine_people : ndarray, shape (G,)
+        Scores of genuine comparisons, and the number of the person of each.
+    impostor : ndarray of float32, shape (K,)
+        The `tail_length` highest impostor scores, highest first.
+    impostor_people : sequence of ndarray of int64, shape (K,)
+        Numbers of the people of each impostor comparison; it counts the product of how often they were drawn.
+    total : callable
+        From how often each person was drawn to the number of all impostor comparisons.
+    fmrs : sequence of float
+        False match rates.
+    people : int
+        Number of people.
+    replicates, seed : int
+        As `bootstrap_rates`.
+    """
     check_positive_int("replicates", replicates)
     rates = tuple(check_fraction("fmr", fmr) for fmr in fmrs)
-    length = _tail_length(scores, max(rates, default=0.5))
-    tail = scores.impostor[:length]
-    first, second = scores.subjects[scores.impostor_pairs[:length]].T
-    order = np.argsort(scores.genuine, kind="stable")
-    genuine = scores.genuine[order].astype(np.float64)
-    person = scores.subjects[scores.genuine_pairs[order, 0]]
-    faces = np.bincount(scores.subjects)
+    order = np.argsort(genuine, kind="stable")
+    ordered = genuine[order].astype(np.float64)
+    person = genuine_people[order]
     thresholds = np.full((replicates, len(rates)), np.nan)
     fnmr = np.full_like(thresholds, np.nan)
-    for row, drawn in enumerate(resample(len(faces), replicates, seed)):
-        total = (int(drawn @ faces) ** 2 - int((drawn * drawn) @ (faces * faces))) // 2
+    for row, drawn in enumerate(resample(people, replicates, seed)):
+        impostors = total(drawn)
         matched = np.cumsum(drawn[person])
-        if total == 0 or matched[-1] == 0:
+        if impostors == 0 or not matched[-1:].any():
             continue
-        weight = np.cumsum(drawn[first] * drawn[second])
+        weight = np.ones(len(impostor), np.int64)
+        for side in impostor_people:
+            weight *= drawn[side]
+        weight = np.cumsum(weight)
         for column, fmr in enumerate(rates):
-            threshold = _weighted_threshold(tail, weight, count_allowed(fmr, total))
-            below = int(np.searchsorted(genuine, threshold, side="left"))
+            threshold = _weighted_threshold(impostor, weight, count_allowed(fmr, impostors))
+            below = int(np.searchsorted(ordered, threshold, side="left"))
             thresholds[row, column] = threshold
             fnmr[row, column] = matched[below - 1] / matched[-1] if below else 0.0
     return BootstrapRates(rates, thresholds, fnmr)
 
 
-def _tail_length(scores: PairScores, fmr: float) -> int:
+def tail_length(total: int, fmr: float) -> int:
+    """Return how many of the highest of `total` impostor scores a bootstrap at `fmr` needs."""
+    return min(total, _TAIL_ROOM * (count_allowed(fmr, total) + 1) + 1000)
+
+
+def _kept_length(scores: PairScores, fmr: float) -> int:
     kept, total = len(scores.impostor), scores.impostor_count
-    wanted = min(total, _TAIL_ROOM * (count_allowed(fmr, total) + 1) + 1000)
+    wanted = tail_length(total, fmr)
     if kept < min(total, _TAIL_ROOM * (count_allowed(fmr, total) + 1)):
         raise OptionError(
             f"fmr {fmr:g} needs the {wanted} highest of {total} impostor scores, got {kept}; "

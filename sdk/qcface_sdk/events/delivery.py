@@ -6,7 +6,7 @@ import logging
 import threading
 
 from qcface_sdk.backoff import Backoff
-from qcface_sdk.errors import DeliveryError
+from qcface_sdk.errors import QCFaceError
 from qcface_sdk.events.log import EventLog
 from qcface_sdk.events.sink import EventSink
 
@@ -18,7 +18,8 @@ class Delivery:
     """A thread that hands the events of a log to a sink, each at least once and in the order of the log.
 
     What the sink took is noted after it took it, so a crash in between sends that event again, with the same id. While
-    the sink refuses, the thread waits, longer each time, and tries the same event: a later one never overtakes it.
+    the sink refuses, the thread waits, longer each time, and tries the same event: a later one never overtakes it. It
+    ends with `close` only: whatever else goes wrong, such as an event in the log that cannot be read, is a failure too.
 
     Parameters
     ----------
@@ -70,7 +71,7 @@ class Delivery:
         while not self._stop.is_set():
             try:
                 self._deliver_some()
-            except DeliveryError as error:
+            except Exception as error:  # noqa: BLE001 - a thread that ends would deliver nothing any more, unseen
                 self._wait(error)
 
     def _deliver_some(self) -> None:
@@ -92,11 +93,15 @@ class Delivery:
             _logger.warning("delivery to %s works again", self.name)
             self.last_error = None
 
-    def _wait(self, error: DeliveryError) -> None:
+    def _wait(self, error: Exception) -> None:
         if self._stop.is_set():
             return
         self.failures += 1
+        ours = isinstance(error, QCFaceError)
+        # The message of a foreign error may hold anything, such as an address with its token.
+        problem = str(error) if ours else type(error).__name__
         if self.last_error is None:
-            _logger.warning("delivery to %s fails, events are kept: %s", self.name, error)
-        self.last_error = str(error)
+            cause = None if ours else error
+            _logger.warning("delivery to %s fails, events are kept: %s", self.name, problem, exc_info=cause)
+        self.last_error = problem
         self._stop.wait(self._backoff.next())

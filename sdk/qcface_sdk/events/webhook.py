@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import ssl
 from urllib.parse import urlsplit
 
@@ -13,6 +14,8 @@ from qcface_sdk.events.event import DoorEvent
 from qcface_sdk.events.signature import check_secret, sign
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_PATH = re.compile("[!-~]*")
+"""What a path may consist of on the wire: ASCII that is neither blank nor control."""
 
 
 class Webhook:
@@ -42,13 +45,22 @@ class Webhook:
     def __init__(
         self, url: str, secret: bytes, *, timeout: float = 5, ca_file: str | None = None, allow_plain: bool = False
     ) -> None:
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+            self._port = parts.port
+            (parts.hostname or "").encode("idna")
+        except ValueError as error:
+            raise OptionError(
+                f"a webhook must be http(s)://host/path without a password, got {url!r}: {error}"
+            ) from error
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
             raise OptionError(f"a webhook must be http(s)://host/path without a password, got {url!r}")
         if parts.scheme == "http" and parts.hostname not in _LOOPBACK and not allow_plain:
             raise OptionError(f"{url!r} would send events unencrypted; use https, or set allow_plain")
         # Without the query, which may hold a token: this is what messages and logs show.
         self.url = f"{parts.scheme}://{parts.netloc}{parts.path}"
+        if not _PATH.fullmatch(parts.path + parts.query):
+            raise OptionError(f"path and query of {self.url!r} must be ASCII without blanks; write others as %XX")
         self._parts = parts
         self._path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         self._secret = check_secret(secret)
@@ -84,7 +96,7 @@ class Webhook:
         """Nothing is held between events."""
 
     def _connection(self) -> http.client.HTTPConnection:
-        host, port = self._parts.hostname or "", self._parts.port
+        host, port = self._parts.hostname or "", self._port
         if self._tls is None:
             return http.client.HTTPConnection(host, port, timeout=self._timeout)
         return http.client.HTTPSConnection(host, port, timeout=self._timeout, context=self._tls)

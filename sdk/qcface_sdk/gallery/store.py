@@ -314,11 +314,12 @@ def missing_key(path: str, name: str) -> GalleryKeyError:
 def _free_slots(connection: sqlite3.Connection, count: int) -> list[int]:
     if count == 0:
         return []
-    spare = connection.execute("SELECT slot FROM spare_slot WHERE shredded = 1 ORDER BY slot LIMIT ?", (count,))
-    slots = [slot for (slot,) in spare.fetchall()]
-    connection.executemany("DELETE FROM spare_slot WHERE slot = ?", [(slot,) for slot in slots])
+    # Before the spare slots are taken: the last of them may be the highest there is, and is not to be given twice.
     (end,) = connection.execute(
         "SELECT 1 + max(coalesce((SELECT max(slot) FROM subject), -1), "
         "coalesce((SELECT max(slot) FROM spare_slot), -1))"
     ).fetchone()
+    spare = connection.execute("SELECT slot FROM spare_slot WHERE shredded = 1 ORDER BY slot LIMIT ?", (count,))
+    slots = [slot for (slot,) in spare.fetchall()]
+    connection.executemany("DELETE FROM spare_slot WHERE slot = ?", [(slot,) for slot in slots])
     return slots + list(range(end, end + count - len(slots)))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from qcface_sdk.events import EventSink
 from qcface_sdk.events.json_lines import JsonLines
 from qcface_sdk.events.mqtt_sink import MqttEvents
 from qcface_sdk.events.mqtt_topics import Topics
+from qcface_sdk.events.signature import check_secret
 from qcface_sdk.events.webhook import Webhook
 from qcface_sdk.gallery import Gallery
 from qcface_sdk.mqtt import MqttOptions
@@ -31,6 +33,7 @@ from qcface_sdk.service.config import (
     MqttConfig,
     OpenConfig,
     ServiceConfig,
+    WebhookConfig,
 )
 
 
@@ -85,13 +88,7 @@ def make_sinks(config: ServiceConfig) -> dict[str, EventSink]:
             file.path, fsync=file.fsync, max_bytes=file.max_bytes, retention_days=file.retention_days
         )
     for hook in config.events.webhook:
-        sinks[f"webhook-{hook.name}"] = Webhook(
-            hook.url,
-            hook.secret.read(),
-            timeout=hook.timeout,
-            ca_file=_text(hook.ca_file),
-            allow_plain=hook.allow_plain,
-        )
+        sinks[f"webhook-{hook.name}"] = make_webhook(hook)
     if config.mqtt is not None and config.mqtt.events:
         sinks["mqtt"] = MqttEvents(
             mqtt_options(config.mqtt),
@@ -103,14 +100,28 @@ def make_sinks(config: ServiceConfig) -> dict[str, EventSink]:
     return sinks
 
 
-def make_actuator(config: OpenConfig | None, mqtt: MqttConfig | None, door: str) -> Actuator | None:
-    """Return what opens a door."""
+def make_webhook(config: WebhookConfig) -> Webhook:
+    """Return a webhook, its address, secret and certificates checked; nothing is connected."""
+    return Webhook(
+        config.url,
+        config.secret.read(),
+        timeout=config.timeout,
+        ca_file=_text(config.ca_file),
+        allow_plain=config.allow_plain,
+    )
+
+
+def prepare_actuator(config: OpenConfig | None, mqtt: MqttConfig | None, door: str) -> Callable[[], Actuator] | None:
+    """Return what makes a door's actuator, its secrets read; no line, port or name at the broker is taken before."""
     if config is None:
         return None
     if config.kind == "gpio":
-        return GpioActuator(config.chip, config.line, hold_seconds=config.hold_seconds, active_low=config.active_low)
+        return partial(
+            GpioActuator, config.chip, config.line, hold_seconds=config.hold_seconds, active_low=config.active_low
+        )
     if config.kind == "osdp":
-        return OsdpActuator(
+        return partial(
+            OsdpActuator,
             config.port,
             config.address,
             _osdp_key(config),
@@ -120,9 +131,11 @@ def make_actuator(config: OpenConfig | None, mqtt: MqttConfig | None, door: str)
         )
     if mqtt is None:
         raise ConfigError(f"door {door} opens by mqtt, which needs a table [mqtt]")
-    secret = None if config.secret is None else config.secret.read()
+    options = mqtt_options(mqtt)
+    options.tls_context()
+    secret = None if config.secret is None else check_secret(config.secret.read())
     client_id = f"{mqtt.client_id}-open-{door}"
-    return MqttActuator(mqtt_options(mqtt), Topics(mqtt.prefix), secret=secret, client_id=client_id)
+    return partial(MqttActuator, options, Topics(mqtt.prefix), secret=secret, client_id=client_id)
 
 
 def make_access(config: AccessConfig) -> AccessRule | None:

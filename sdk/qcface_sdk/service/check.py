@@ -7,8 +7,7 @@ from pathlib import Path
 
 from qcface_sdk.camera.address import CameraAddress, SourceKind
 from qcface_sdk.errors import ConfigError
-from qcface_sdk.events.signature import check_secret
-from qcface_sdk.service.building import check_rules, make_engine, mqtt_options
+from qcface_sdk.service.building import check_rules, make_engine, make_webhook, mqtt_options
 from qcface_sdk.service.config import DoorConfig, OpenConfig, ServiceConfig
 
 
@@ -38,7 +37,7 @@ def check_parts(config: ServiceConfig) -> Iterator[str]:
         mqtt_options(config.mqtt).tls_context()
         yield f"mqtt: {config.mqtt.host}:{config.mqtt.port}{' with TLS' if config.mqtt.tls else ''}"
     for hook in config.events.webhook:
-        check_secret(hook.secret.read())
+        make_webhook(hook)
         yield f"webhook {hook.name}"
 
 

@@ -38,6 +38,8 @@ def problems(
     for delivery in deliveries:
         if delivery.last_error is not None:
             found[f"delivery {delivery.name}"] = delivery.last_error
+        elif not delivery.alive:
+            found[f"delivery {delivery.name}"] = "has ended; start the service again"
     if reloads.problem is not None:
         found["configuration"] = reloads.problem
     return found

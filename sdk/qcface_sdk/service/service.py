@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -21,7 +21,7 @@ from qcface_sdk.events.json_lines import JsonLines
 from qcface_sdk.events.log import EventLog
 from qcface_sdk.gallery import Gallery
 from qcface_sdk.service import health
-from qcface_sdk.service.building import make_actuator, make_door, make_sinks
+from qcface_sdk.service.building import make_door, make_sinks, prepare_actuator
 from qcface_sdk.service.config import DoorConfig, ServiceConfig
 from qcface_sdk.service.console import Console
 from qcface_sdk.service.loader import load_config
@@ -58,11 +58,13 @@ class Service:
         self.config = config
         self.reloads = health.Reloads()
         self._runners: dict[str, DoorRunner] = {}
+        self._prepared: dict[str, Callable[[], Actuator] | None] = {}
         self._actuators: dict[str, Actuator | None] = {}
         self._deliveries: list[Delivery] = []
         self._sinks: dict[str, EventSink] = {}
         self._monitor: Monitor | None = None
         self._console: Console | None = None
+        self._console_problem: str | None = None
         self._lock = threading.Lock()
         self._stopped = False
         self._state = StateFolder(config.service.state)
@@ -75,7 +77,9 @@ class Service:
                 self._state.log_path, retention_days=events.retention_days, max_events=events.max_events
             )
             self._models = Models.load(config)
-            self._actuators = {door.name: self._actuator(config, door) for door in config.door}
+            for door in config.door:
+                self._prepared[door.name] = prepare_actuator(door.open, config.mqtt, door.name)
+                self._actuator(door.name)
             self._sinks = make_sinks(config)
         except BaseException:
             self.stop()
@@ -124,7 +128,8 @@ class Service:
     def problems(self) -> dict[str, str]:
         """Return what is wrong now, by part; empty when all is well."""
         hung, gone = ({}, {}) if self._watch is None else (self._watch.hung, self._watch.gone)
-        return health.problems(self._runners.values(), self._deliveries, hung | gone, self.reloads)
+        found = health.problems(self._runners.values(), self._deliveries, hung | gone, self.reloads)
+        return found if self._console_problem is None else found | {"console": self._console_problem}
 
     def health(self) -> dict[str, Any]:
         """Return the answer of ``/health``."""
@@ -204,12 +209,14 @@ class Service:
         """Take another configuration: model, galleries, thresholds, doors. The rest needs a restart, and is said so.
 
         All of it is loaded before anything is replaced. Doors whose own tables did not change go on with the new
-        model and gallery from their next picture; the others begin again.
+        model and gallery from their next picture; the others begin again. What opens them is taken after the old
+        one let go of it: a door for which that fails stays shut, says so, and tries again.
 
         Raises
         ------
         QCFaceError
-            If a part cannot be had; everything goes on as before.
+            If a part cannot be had; everything goes on as before. The console is none of them: where it cannot be
+            opened again, all else is taken, and `problems` says so.
         """
         with self._lock:
             reloading()
@@ -217,13 +224,25 @@ class Service:
                 models = Models.load(config)
                 try:
                     changed = self._changed(config)
-                    actuators = {door.name: self._actuator(config, door) for door in changed}
+                    prepared = {
+                        door.name: prepare_actuator(door.open, config.mqtt, door.name)
+                        for door in changed
+                        if not self._opens_as_before(config, door)
+                    }
                 except BaseException:
                     models.close()
                     raise
             finally:
                 notify("READY=1")
-            self._replace(config, models, changed, actuators)
+            old, self._models = self._models, models
+            try:
+                self._replace(config, models, changed, prepared)
+            finally:
+                if old is not None:
+                    timer = threading.Timer(_GRACE_SECONDS, old.close)
+                    timer.daemon = True
+                    timer.start()
+            self._reopen_console()
 
     def reload_file(self, path: str | os.PathLike[str]) -> bool:
         """Read a configuration file and take it; where it is wrong, everything stays and `problems` says so.
@@ -265,9 +284,8 @@ class Service:
         config: ServiceConfig,
         models: Models,
         changed: list[DoorConfig],
-        actuators: dict[str, Actuator | None],
+        prepared: dict[str, Callable[[], Actuator] | None],
     ) -> None:
-        old, self._models = self._models, models
         # The tables that need a restart stay as they are, so that what is shown is what runs.
         kept = {name: getattr(self.config, name) for name in _FIXED}
         self.config = ServiceConfig(engine=config.engine, gallery=config.gallery, door=config.door, **kept)
@@ -276,9 +294,10 @@ class Service:
         gone = [self._runners.pop(name) for name in list(self._runners) if name in ending]
         self._stop_runners(gone)
         for runner in gone:
-            actuator = self._actuators.pop(runner.name, None)
-            if actuator is not None:
-                actuator.close()
+            # One that stays the same is kept, so that no relay is cut short; not while a hung door could still use it.
+            if runner.name in prepared or runner.name not in names or runner.alive:
+                self._close_actuator(runner.name)
+        self._prepared |= prepared
         for door in config.door:
             if door.name in self._runners:
                 runner = self._runners[door.name]
@@ -286,29 +305,50 @@ class Service:
                 people: Any = models.galleries[door.gallery]
                 if runner.door is not None:
                     runner.door.reload(engine=models.engine, gallery=people)
-        self._actuators |= actuators
         for door in changed:
             self._add(door)
             self._runners[door.name].start()
-        self._open_console()
-        if old is not None:
-            timer = threading.Timer(_GRACE_SECONDS, old.close)
-            timer.daemon = True
-            timer.start()
         _logger.info("configuration reloaded; %d door(s) began again", len(changed))
 
     def _add(self, door: DoorConfig) -> None:
         self._runners[door.name] = DoorRunner(door.name, door.camera, partial(self._make, door), self.log)
 
     def _make(self, door: DoorConfig) -> Door:
-        return make_door(door, self.engine, self.galleries, self.log, self._actuators.get(door.name))
+        return make_door(door, self.engine, self.galleries, self.log, self._actuator(door.name))
 
     def _gone(self) -> dict[str, str]:
         gone = {} if self._models is None else self._models.gone()
         return {door.name: gone[door.gallery] for door in self.config.door if door.gallery in gone}
 
-    def _actuator(self, config: ServiceConfig, door: DoorConfig) -> Actuator | None:
-        return make_actuator(door.open, config.mqtt, door.name)
+    def _opens_as_before(self, config: ServiceConfig, door: DoorConfig) -> bool:
+        before = {old.name: old.open for old in self.config.door}
+        same = door.name in before and before[door.name] == door.open and config.mqtt == self.config.mqtt
+        # Where there is a secret, its file may hold another one now.
+        return same and (door.open is None or door.open.secret is None)
+
+    def _actuator(self, door: str) -> Actuator | None:
+        # After a reload it is not there yet: the one before held its line, or its name at the broker.
+        if door not in self._actuators:
+            make = self._prepared[door]
+            self._actuators[door] = None if make is None else make()
+        return self._actuators[door]
+
+    def _close_actuator(self, door: str) -> None:
+        actuator = self._actuators.pop(door, None)
+        if actuator is None:
+            return
+        try:
+            actuator.close()
+        except Exception:
+            _logger.exception("what opened door %s did not close well", door)
+
+    def _reopen_console(self) -> None:
+        self._console_problem = None
+        try:
+            self._open_console()
+        except QCFaceError as error:
+            self._console_problem = f"{error}; then reload (SIGHUP)"
+            _logger.error("the new configuration is taken, but there is no console: %s", error)
 
     def _open_console(self) -> None:
         settings = self.config.api

@@ -13,18 +13,20 @@ from pathlib import Path
 
 import pytest
 
-from broker import Broker, Listener, wait_until
+from broker import Broker, Listener, make_certificates, wait_until
 from qcface_sdk.actuators import Actuator, OpenCommand
 from qcface_sdk.actuators.mqtt import MqttActuator
 from qcface_sdk.backoff import Backoff
 from qcface_sdk.clock import steady_seconds
 from qcface_sdk.errors import ActuatorError, CommandExpiredError
 from qcface_sdk.events import DoorEvent, EventKind
+from qcface_sdk.events.mqtt_topics import Topics
 from qcface_sdk.events.signature import sign
 from qcface_sdk.mqtt import MqttConnection, MqttOptions
 from qcface_sdk.results import Outcome
 
-EXAMPLE = Path(__file__).resolve().parents[3] / "examples" / "10_mqtt_door_controller.py"
+EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
+EXAMPLE = EXAMPLES / "10_mqtt_door_controller.py"
 SECRET = b"0123456789abcdef"
 TOPIC = "qcface/front/open"
 
@@ -111,13 +113,13 @@ def test_stalled_broker_costs_no_more_than_the_commands_life(broker: Broker, act
 
 
 class Controller:
-    def __init__(self, *arguments: object) -> None:
+    def __init__(self, *arguments: object, says: str = f"waiting for {TOPIC}") -> None:
         arguments = (sys.executable, "-u", str(EXAMPLE), *map(str, arguments))
         self.lines: list[str] = []
         self._process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
-        assert wait_until(lambda: "waiting for qcface/front/open" in self.lines, 20)
+        assert wait_until(lambda: any(line.startswith(says) for line in self.lines), 20)
 
     def _read(self) -> None:
         assert self._process.stdout is not None
@@ -136,7 +138,7 @@ def test_example_controller_opens_for_fresh_commands_only(broker: Broker, actuat
     assert raw.wait(5)
     values = {"id": "1", "door": "front", "event_id": "e", "subject": "eve", "expires_at": time.time() + 1.5}
     raw.publish(TOPIC, json.dumps(values).encode(), retain=True)
-    controller = Controller("front", "127.0.0.1", broker.port)
+    controller = Controller("front", "--port", broker.port)
     try:
         assert wait_until(lambda: "refused: stored by the broker" in controller.lines)
         actuator.open(command())
@@ -167,7 +169,7 @@ def test_example_controller_opens_for_fresh_commands_only(broker: Broker, actuat
 def test_signed_commands_cannot_be_forged(broker: Broker, tmp_path: Path) -> None:
     secret_file = tmp_path / "secret"
     secret_file.write_bytes(SECRET + b"\n")
-    controller = Controller("front", "127.0.0.1", broker.port, secret_file)
+    controller = Controller("front", "--host", "127.0.0.1", "--port", broker.port, "--secret-file", secret_file)
     signed = MqttActuator(MqttOptions(port=broker.port), secret=SECRET)
     assert signed.connection.wait(5)
     try:
@@ -182,3 +184,37 @@ def test_signed_commands_cannot_be_forged(broker: Broker, tmp_path: Path) -> Non
     finally:
         controller.close()
         signed.close()
+
+
+def test_deployment_has_one_listener_to_commands_and_it_logs_in_over_tls(tmp_path: Path) -> None:
+    ca, certificate, key = make_certificates(tmp_path)
+    rights, logins, password = tmp_path / "acl", tmp_path / "logins", tmp_path / "password"
+    rights.write_text((EXAMPLES / "deploy" / "mosquitto.acl").read_text().replace("qcface/", "site/qcface/"))
+    password.write_text("a password\n")
+    logins.write_text("".join(f"{name}:a password\n" for name in ("qcface", "controller-front", "homeassistant")))
+    broker = Broker(
+        tmp_path, f"password_file {logins}", f"acl_file {rights}", f"certfile {certificate}", f"keyfile {key}"
+    )
+    subprocess.run(["mosquitto_passwd", "-U", str(logins)], check=True, timeout=30)
+    broker.start()
+    where = ("front", "--port", broker.port, "--ca-file", ca, "--prefix", "site/qcface")
+    options = MqttOptions(port=broker.port, username="qcface", password="a password", tls=True, ca_file=str(ca))
+    door = MqttActuator(options, Topics("site/qcface"))
+    try:
+        assert door.connection.wait(10)
+        with pytest.raises(ActuatorError, match="no controller listens"):
+            door.open(command())
+        login = ("--username", "controller-front", "--password-file")
+        controller = Controller(*where, *login, password, says="waiting for site/qcface/front/open")
+        logger = Listener(broker.port, "site/qcface/#", ("homeassistant", "a password"), ca)
+        door.open(command())
+        door.connection.publish("site/qcface/front/decision", b"{}")
+        assert wait_until(lambda: controller.lines[-1] == "open front for ann")
+        assert wait_until(lambda: logger.messages)
+        assert [message.topic for message in logger.messages] == ["site/qcface/front/decision"]
+        logger.close()
+        controller.close()
+        Controller(*where, *login, certificate, says="the broker refuses us").close()
+    finally:
+        door.close()
+        broker.stop()

@@ -11,7 +11,7 @@ import pytest
 
 from broker import wait_until
 from qcface_sdk.backoff import Backoff
-from qcface_sdk.errors import EventTransportError
+from qcface_sdk.errors import EventFormatError, EventTransportError
 from qcface_sdk.events import DoorEvent, EventKind
 from qcface_sdk.events.delivery import Delivery
 from qcface_sdk.events.log import EventLog
@@ -91,6 +91,34 @@ def test_trouble_of_one_destination_is_no_others(log: EventLog) -> None:
     for delivery in deliveries:
         delivery.close()
     assert stuck.taken == []
+
+
+def test_failure_of_any_kind_is_told_and_tried_again(log: EventLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    sink = Fickle()
+    steps = [UnicodeEncodeError("ascii", "", 0, 1, "secret"), EventFormatError("schema 9"), ValueError("port 70000")]
+    load, waits = log._load, Backoff(first=0.001, longest=0.01)
+    told: list[str | None] = []
+
+    def loading(data: str) -> DoorEvent:
+        if steps:
+            raise steps.pop(0)
+        return load(data)
+
+    def next_wait() -> float:
+        told.append(delivery.last_error)
+        return 0.001
+
+    monkeypatch.setattr(log, "_load", loading)
+    monkeypatch.setattr(waits, "next", next_wait)
+    delivery = Delivery(log, "there", sink, waits)
+    log.emit(sent := event())
+    delivery.start()
+    assert wait_until(lambda: sink.taken == [sent])
+    assert wait_until(lambda: delivery.last_error is None)
+    assert told == ["UnicodeEncodeError", "schema 9", "ValueError"]
+    assert delivery.failures == 3
+    assert delivery.alive
+    delivery.close()
 
 
 _SENDER = """

@@ -70,11 +70,24 @@ def test_tls_is_checked(tmp_path: Path) -> None:
         ("https://user:pass@example.org/", SECRET, "password"),
         ("https:///path", SECRET, "host"),
         ("https://example.org/", b"short", "16 bytes"),
+        ("https://example.org:65536/", SECRET, "[Pp]ort"),
+        ("https://example.org:https/", SECRET, "[Pp]ort"),
+        ("https://[::1/", SECRET, "IPv6"),
+        ("https://a..example.org/", SECRET, "label"),
+        ("https://example.org/t\N{LATIN SMALL LETTER U WITH DIAERESIS}r", SECRET, "%XX"),
+        ("https://example.org/front door", SECRET, "%XX"),
+        ("https://example.org/?to=front door", SECRET, "%XX"),
     ],
 )
 def test_bad_address_or_secret_is_refused(url: str, secret: bytes, word: str) -> None:
     with pytest.raises(OptionError, match=word):
         Webhook(url, secret)
+
+
+def test_address_with_another_alphabet_is_posted_to(receiver: Receiver) -> None:
+    Webhook(f"http://127.0.0.1:{receiver.port}/t%C3%BCr?a=%20&b=1", SECRET).emit(EVENT)
+    assert len(receiver.requests) == 1
+    assert Webhook("https://b\N{LATIN SMALL LETTER U WITH DIAERESIS}ro.example/", SECRET).url.startswith("https://b")
 
 
 def test_unreadable_ca_file_is_named(tmp_path: Path) -> None:

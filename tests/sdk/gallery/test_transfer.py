@@ -82,6 +82,17 @@ def test_import_conflicts(gallery, exported, other, person, conflict, subjects, 
     assert other.check() == len(held) + 9
 
 
+@pytest.mark.parametrize("gone", [("last",), ("first",), ("last", "middle"), ("first", "last", "middle")])
+def test_import_after_removals_gives_every_person_a_key_slot_of_their_own(gallery, exported, other, person, gone):
+    for number, name in enumerate(("first", "middle", "last")):
+        other.enroll(name, person(60 + number))
+    for name in gone:
+        other.remove(name)
+    assert len(other.import_from(exported, SECRET).added) == 10
+    assert [other.get(name) for name in gallery.subjects()] == [gallery.get(name) for name in gallery.subjects()]
+    assert other.check() == len(other) + 1  # two templates of p1
+
+
 def test_import_again_adds_nothing_twice(exported, other):
     other.import_from(exported, SECRET)
     done = other.import_from(exported, SECRET, conflict="add")

@@ -116,6 +116,13 @@ def test_check_says_what_is_there_and_what_is_not(service: Make, capsys: pytest.
     arguments = ["run", "--config", str(checked.folder / "door.toml"), "--check"]
     assert main(arguments) == 0
     assert "door front: file film.avi, opens by nothing" in capsys.readouterr().out
+    hook = '[[events.webhook]]\nname = "a"\nurl = "https://example.org:70000/"\nsecret = {{ file = "{0}" }}'
+    secret = checked.folder / "secret"
+    secret.write_text("0123456789abcdef")
+    checked.configure(more=hook.format(secret))
+    assert main(arguments) == 2
+    assert "70000" in capsys.readouterr().err
+    checked.configure()
     (checked.folder / "film.avi").unlink()
     assert main(arguments) == 2
     assert "no recording" in capsys.readouterr().err

@@ -237,6 +237,9 @@ def test_state_folder_belongs_to_one(tmp_path: Path) -> None:
 
 def test_problem_of_a_delivery_is_degraded_and_not_failing() -> None:
     delivery = types.SimpleNamespace(name="mqtt", last_error="no broker")
+    dead = types.SimpleNamespace(name="file", last_error=None, alive=False)
+    well = types.SimpleNamespace(name="hook", last_error=None, alive=True)
+    assert health.problems([], [dead, well], {}, health.Reloads()).keys() == {"delivery file"}
     found = health.problems([], [delivery], {}, health.Reloads(problem="line 3"))
     assert found == {"delivery mqtt": "no broker", "configuration": "line 3"}
     assert json.loads(json.dumps(health.health(found, [])))["status"] == "degraded"

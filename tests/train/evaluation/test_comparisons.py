@@ -24,42 +24,49 @@ def test_identification_of_well_separated_people_is_perfect_and_counts_distracto
     embeddings, subjects = draw(12, 3, 0.1)
     alone, _ = draw(20, 1, 0.1, seed=1)
     figures = measure_identification(
-        np.concatenate([embeddings, alone]), np.concatenate([subjects, 100 + np.arange(20)])
+        np.concatenate([embeddings, alone]), np.concatenate([subjects, 100 + np.arange(20)]), replicates=20
     )
     assert (figures["probes"], figures["people"], figures["distractors"]) == (24, 32, 20)
     assert figures["rank"] == {"1": 1.0, "5": 1.0, "10": 1.0}
+    assert figures["rank_interval"]["1"] == [1.0, 1.0]
+    assert figures["open"]["fnir_interval"] == {"0.1": [0.0, 0.0]}
     assert figures["open"]["fnir"] == {"0.1": 0.0}  # one stranger of a hundred cannot be had from 20
     assert (figures["open"]["people"], figures["open"]["strangers"]) == (12, 20)
 
 
 def test_identification_without_single_pictures_has_no_open_set() -> None:
-    assert measure_identification(*draw(5, 2, 0.1))["open"] is None
+    assert measure_identification(*draw(5, 2, 0.1), replicates=20)["open"] is None
 
 
 def test_templates_beat_single_pictures_of_noisy_people() -> None:
-    figures = measure_templates(*draw(120, 8, 1.6))
+    figures = measure_templates(*draw(120, 8, 1.6), replicates=100)
     assert (figures["people"], figures["pictures"], figures["impostors"]) == (120, 960, 120 * 119)
     tar = {name: rates["0.001"] for name, rates in figures["tar"].items()}
     assert tar["magnitude"] > tar["one picture"] + 0.05
     assert tar["equal"] > tar["one picture"] + 0.05
+    low, high = figures["tar_interval"]["one picture"]["0.001"]
+    # 120 people: as wide as two standard errors of a share, and more for the threshold.
+    assert low < tar["one picture"] < high
+    assert high - low > 2 * (tar["one picture"] * (1 - tar["one picture"]) / 120) ** 0.5
 
 
 def test_templates_of_people_with_few_pictures_are_none() -> None:
-    assert measure_templates(*draw(5, 3, 0.1)) == {"people": 0}
+    assert measure_templates(*draw(5, 3, 0.1), replicates=20) == {"people": 0}
 
 
 def test_qmagface_is_fitted_on_other_people_and_given_for_both_halves() -> None:
     embeddings, subjects = draw(150, 4, 1.2)
-    figures = measure_qmagface(embeddings, subjects)
+    figures = measure_qmagface(embeddings, subjects, replicates=50)
     assert len(figures["folds"]) == 2
     assert figures["folds"][0]["alpha"] != figures["folds"][1]["alpha"]
-    assert 0 < figures["tar"]["qmagface"]["0.001"] <= 1
+    low, high = figures["tar_interval"]["qmagface"]["0.001"]
+    assert 0 < low < figures["tar"]["qmagface"]["0.001"] < high <= 1
     json.dumps(figures, allow_nan=False)
 
 
 def test_qmagface_with_a_constant_magnitude_is_the_cosine() -> None:
     embeddings, subjects = draw(100, 4, 1.0)
     units = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
-    figures = measure_qmagface(units, subjects)
+    figures = measure_qmagface(units, subjects, replicates=20)
     # A constant quality gives a rising function of the cosine, unless alpha / beta lies above and beta below -1.
     assert figures["tar"]["qmagface"]["0.001"] == pytest.approx(figures["tar"]["cosine"]["0.001"], abs=0.02)

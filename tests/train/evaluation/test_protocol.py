@@ -50,16 +50,23 @@ def test_measure_ladder_blur_lowers_contrast_of_noise_pictures(faces: Verificati
     figures = protocol.measure_ladder(ladder, threshold=2.0)
     assert figures["blur"]["spearman"] == pytest.approx(-1.0)
     assert figures["blur"]["monotone_share"] == 1.0
+    assert figures["blur"]["monotone_interval"] == [1.0, 1.0]
+    mean = protocol.measure_ladder_mean(ladder)
+    assert mean["spearman"] == pytest.approx(np.mean([found["spearman"] for found in figures.values()]))
+    assert mean["interval"][0] <= mean["spearman"] <= mean["interval"][1]
     assert figures["blur"]["fnmr"] == [1.0] * (LEVELS + 1)
 
 
 def test_measure_magnitude_counts_what_lies_outside(faces: VerificationSet) -> None:
     rungs = {"blur": np.array([[5.0, 2.0]])}
     ladder = protocol.LadderScores(rungs, {"blur": np.zeros((1, 2))}, np.ones(1), np.zeros(1, int))
-    figures = protocol.measure_magnitude(np.array([0.5, 1.0, 50.0, 120.0]), ladder, la=1.0, ua=100.0)
+    figures = protocol.measure_magnitude(
+        np.array([0.5, 1.0, 50.0, 120.0]), np.arange(4), ladder, la=1.0, ua=100.0, replicates=200
+    )
     assert (figures["clean"]["below_la"], figures["clean"]["above_ua"]) == (0.25, 0.25)
     assert figures["with_ladder"]["faces"] == 5
-    assert 0 < figures["clean"]["span_share"] <= 1
+    low, high = figures["clean"]["span_interval"]
+    assert 0 <= low < figures["clean"]["span_share"] <= high <= 1
 
 
 def test_measure_rejection_without_errors_says_so_instead_of_nan() -> None:
@@ -69,5 +76,6 @@ def test_measure_rejection_without_errors_says_so_instead_of_nan() -> None:
     qualities = {"magnitude": np.arange(80.0), "random": np.ones(80)}
     figures = protocol.measure_rejection(scores, qualities, replicates=20)
     assert figures["measures"]["magnitude"]["factor"] is None
+    assert figures["measures"]["magnitude"]["area_intervals"]["FMR 0.001"]["0.2"] == [0.0, 0.0]
     assert figures["differences"]["random"]["interval"] is None
     json.dumps(figures, allow_nan=False)

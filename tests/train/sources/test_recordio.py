@@ -43,13 +43,15 @@ def test_recordio_reads_a_label_that_is_a_list(tmp_path: Path) -> None:
 
 
 def test_recordio_with_damaged_records_skips_and_counts_them(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    path = write_recordio(tmp_path, [(1, picture(1)), (2.5, picture(2)), (3, picture(3)), (-1, picture(4))])
+    path = write_recordio(
+        tmp_path, [(1, picture(1)), (2.5, picture(2)), (3, picture(3)), (-1, picture(4)), (1e30, picture(5))]
+    )
     index = path.with_suffix(".idx")
     index.write_text(index.read_text() + "\n98\t13\n99\t99999999")
     source = RecordIOSource(path)
     assert source.labels.tolist() == [1, 3]
-    assert source.skipped == 4
-    assert caplog.text.count("record skipped") == 4
+    assert source.skipped == 5
+    assert caplog.text.count("record skipped") == 5
 
 
 def test_recordio_cut_off_in_the_last_picture_names_the_record(tmp_path: Path) -> None:
@@ -61,6 +63,37 @@ def test_recordio_cut_off_in_the_last_picture_names_the_record(tmp_path: Path) -
     assert decode_record(source, 0).shape == (112, 112, 3)
     with pytest.raises(RecordError, match="damaged or cut off"):
         source.fetch(1)
+
+
+def test_recordio_without_index_goes_on_behind_damage_and_counts_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = b"abcd" + struct.pack("<I", MAGIC) + b"efgh"  # stored in two parts
+    records = [(1, picture(1)), (2, data), (3, picture(3)), (4, data), (5, b"last")]
+    path = write_recordio(tmp_path, records)
+    starts = [int(line.split()[1]) for line in path.with_suffix(".idx").read_text().splitlines()][1:]
+    path.with_suffix(".idx").unlink()
+    content = path.read_bytes()
+
+    def opened(place: int, *words: int) -> RecordIOSource:
+        path.write_bytes(content[:place] + struct.pack(f"<{len(words)}I", *words) + content[place + 4 * len(words) :])
+        return RecordIOSource(path)
+
+    whole = opened(0, MAGIC)
+    assert (whole.labels.tolist(), whole.skipped) == ([1, 2, 3, 4, 5], 0)
+    for number in range(1, 5):
+        kept = [label for label in (1, 2, 3, 4, 5) if label != number + 1]
+        for words in ((7,), (MAGIC, 1 << 28), (MAGIC, starts[2] - starts[0])):
+            if words[-1] != 7 and number == 4:
+                continue  # the last picture's length: see the cut-off record
+            source = opened(starts[number], *words)
+            assert (source.labels.tolist(), source.skipped) == (kept, 1), (number, words)
+    assert "damaged from byte" in caplog.text
+    source = opened(starts[2] + 4, 40)  # too short a length: its picture is not whole, the next record is
+    assert (source.labels.tolist(), source.skipped) == ([1, 2, 3, 4, 5], 1)
+    path.write_bytes(content[: starts[4] + 6])
+    source = RecordIOSource(path)
+    assert (source.labels.tolist(), source.skipped) == ([1, 2, 3, 4], 1)
 
 
 def test_recordio_of_unusable_files_raises(tmp_path: Path) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from qcface_train.evaluation.search_report import search_tables
+from qcface_train.evaluation.report import area_rows
+from qcface_train.evaluation.search_report import search_tables, share_cell
 
 Figures = dict[str, Any]
 
@@ -21,7 +22,7 @@ def render_markdown(figures: Figures) -> str:
         _verification(figures),
     ]
     parts += [f"{caption}\n\n{_table(head, rows)}" for caption, head, rows in search_tables(figures)]
-    parts += [_spread(figures["magnitude"]), _ladder(figures["ladder"]), _rejection(figures["rejection"])]
+    parts += [_spread(figures["magnitude"]), _ladder(figures), _rejection(figures["rejection"])]
     return "\n\n".join(parts) + "\n"
 
 
@@ -53,34 +54,34 @@ def _spread(magnitude: Figures) -> str:
     for name, part in (("clean", "clean"), ("clean and damaged", "with_ladder")):
         spread = magnitude[part]
         low, median, high = (spread["percentiles"][p] for p in ("5", "50", "95"))
-        rows.append((name, f"{low:.1f}", f"{median:.1f}", f"{high:.1f}", _percent(spread["span_share"])))
-    share = f"5-95 % of [{magnitude['la']:g}, {magnitude['ua']:g}]"
-    return _table(("magnitude", "5 %", "median", "95 %", share), rows)
+        share = share_cell(spread["span_share"], spread.get("span_interval"))
+        rows.append((name, f"{low:.1f}", f"{median:.1f}", f"{high:.1f}", share))
+    head = f"5-95 % of [{magnitude['la']:g}, {magnitude['ua']:g}]"
+    return _table(("magnitude", "5 %", "median", "95 %", head), rows)
 
 
-def _ladder(ladder: Figures) -> str:
+def _ladder(figures: Figures) -> str:
+    ladder = figures["ladder"]
     rows = [
         (
             kind,
-            f"{found['spearman']:+.3f} [{found['interval'][0]:+.3f}, {found['interval'][1]:+.3f}]",
-            _percent(found["monotone_share"]),
+            _signed(found["spearman"], found["interval"]),
+            share_cell(found["monotone_share"], found.get("monotone_interval")),
         )
         for kind, found in ladder.items()
     ]
     mean = sum(found["spearman"] for found in ladder.values()) / len(ladder)
-    rows.append(("mean of kinds", f"{mean:+.3f}", ""))
+    rows.append(("mean of kinds", _signed(mean, figures.get("ladder_mean", {}).get("interval")), ""))
     return _table(("damage", "Spearman(severity, magnitude), mean over faces", "faces that fall at every step"), rows)
 
 
 def _rejection(rejection: Figures) -> str:
-    first = next(iter(rejection["measures"].values()))["excess_areas"]
-    rows = []
-    for name, found in rejection["measures"].items():
-        factor = "no error" if found["factor"] is None else f"{found['factor']:.3f} {_interval(found['interval'])}"
-        areas = (" / ".join(f"{value:.5f}" for value in area.values()) for area in found["excess_areas"].values())
-        rows.append((name, factor, *areas))
-    limits = "/".join(next(iter(first.values())))
-    head = ("quality", f"FNMR factor at {100 * rejection['share']:g} % rejected", *(f"pAUC {start}" for start in first))
+    rows = [
+        (name, "no error" if found["factor"] is None else f"{found['factor']:.3f} {_interval(found['interval'])}")
+        for name, found in rejection["measures"].items()
+    ]
+    head = ("quality", f"FNMR factor at {100 * rejection['share']:g} % rejected")
+    limits, areas = area_rows(rejection)
     compared = [
         (f"{rejection['judged']} minus {name}", f"{found['value']:.3f} {_interval(found['interval'])}")
         for name, found in rejection["differences"].items()
@@ -88,9 +89,10 @@ def _rejection(rejection: Figures) -> str:
     ]
     note = (
         f"Rejecting by the lower quality of both faces, equal ones together; threshold fixed before. Factor: at FMR "
-        f"{rejection['fmr']:g}. pAUC: up to {limits} discarded, minus the ideal area; lower is better."
+        f"{rejection['fmr']:g}. pAUC: area up to so much discarded, minus the ideal area; lower is better."
     )
-    tables = [note, _table(head, rows)]
+    head_areas = ("quality", "threshold at", *(f"pAUC {limit}" for limit in limits))
+    tables = [note, _table(head, rows), _table(head_areas, areas)]
     if compared:
         tables.append(_table(("paired difference of the factor", "below 0: the first is better"), compared))
     return "\n\n".join(tables)
@@ -98,6 +100,10 @@ def _rejection(rejection: Figures) -> str:
 
 def _interval(bounds: Sequence[float] | None) -> str:
     return f"[{bounds[0]:.3f}, {bounds[1]:.3f}]" if bounds else "[too few errors]"
+
+
+def _signed(value: float, ends: Sequence[float] | None) -> str:
+    return f"{value:+.3f}" + (f" [{ends[0]:+.3f}, {ends[1]:+.3f}]" if ends else "")
 
 
 def _percent(share: float) -> str:

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from qcface_sdk.calibration.gates import Comparisons
 from qcface_sdk.calibration.measure import clean_comparisons, join
-from qcface_sdk.errors import InputError
 from qcface_sdk.evaluation import (
     KINDS,
     LADDER_SEED,
@@ -32,11 +31,11 @@ from qcface_sdk.evaluation import (
     operate,
     pair_quality,
     partial_areas,
-    percentile_interval,
     score_pairs,
     threshold_at_fnmr,
     trace_edc,
 )
+from qcface_train.evaluation.intervals import bootstrap_areas, bootstrap_span, interval_of
 from qcface_train.evaluation.lfw import VerificationSet
 
 QUALITY_FMR = 1e-4
@@ -47,6 +46,8 @@ REJECTED_SHARE = 0.1
 
 _PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
 _PLOT_POINTS = 200
+_START_FMRS = {f"FMR {QUALITY_FMR:g}": QUALITY_FMR, "FMR 0.001": 1e-3}
+_START_FNMRS = {"FNMR 1 %": 0.01, "FNMR 5 %": 0.05}
 
 Embed = Callable[[NDArray[np.uint8], str], NDArray[np.float32]]
 Figures = dict[str, Any]
@@ -137,35 +138,59 @@ def measure_ladder(ladder: LadderScores, threshold: float) -> Figures:
             "spearman": result.mean,
             "interval": list(bootstrap_mean(result.per_face, np.arange(len(result.per_face)))),
             "monotone_share": result.monotone_share,
+            "monotone_interval": list(bootstrap_mean((np.diff(magnitudes) < 0).all(axis=1), ladder.person)),
             "magnitude_quartiles": quartiles.tolist(),
             "fnmr": (ladder.similarities[kind] < threshold).mean(axis=0).tolist(),
         }
     return figures
 
 
-def measure_magnitude(magnitude: NDArray[np.float64], ladder: LadderScores, la: float, ua: float) -> Figures:
-    """Return how far magnitudes spread over the range the training aimed at, clean and with the ladder."""
-    everything = np.concatenate([magnitude, *(rungs[:, 1:].ravel() for rungs in ladder.magnitudes.values())])
+def measure_ladder_mean(ladder: LadderScores) -> Figures:
+    """Return the mean over the kinds of damage of how magnitude follows it, face by face."""
+    kinds = [ladder_correlation(rungs, range(LEVELS + 1)).per_face for rungs in ladder.magnitudes.values()]
+    per_face = np.mean(kinds, axis=0)
+    return {"spearman": float(per_face.mean()), "interval": list(bootstrap_mean(per_face, ladder.person))}
+
+
+def measure_magnitude(
+    magnitude: NDArray[np.float64],
+    person: NDArray[np.int64],
+    ladder: LadderScores,
+    la: float,
+    ua: float,
+    *,
+    replicates: int,
+) -> Figures:
+    """Return how far magnitudes spread over the range the training aimed at, clean and with the ladder.
+
+    `person` (N,) numbers the people as `ladder` does.
+    """
+    rungs = [rungs[:, 1:] for rungs in ladder.magnitudes.values()]
+    damaged = np.concatenate([rows.ravel() for rows in rungs])
+    whose = np.concatenate([np.repeat(ladder.person, rows.shape[1]) for rows in rungs])
+
+    def span(low: float, high: float) -> float:
+        return float((np.clip(high, la, ua) - np.clip(low, la, ua)) / (ua - la))
+
     figures: Figures = {"la": la, "ua": ua}
-    for name, values in (("clean", magnitude), ("with_ladder", everything)):
+    everything = np.concatenate([magnitude, damaged]), np.concatenate([person, whose])
+    for name, (values, people) in (("clean", (magnitude, person)), ("with_ladder", everything)):
         low, high = np.percentile(values, [5, 95])
         figures[name] = {
             "faces": len(values),
             "percentiles": {str(p): float(np.percentile(values, p)) for p in _PERCENTILES},
             "below_la": float(np.mean(values < la)),
             "above_ua": float(np.mean(values > ua)),
-            "span_share": float((np.clip(high, la, ua) - np.clip(low, la, ua)) / (ua - la)),
+            "span_share": span(low, high),
+            "span_interval": bootstrap_span(values, people, span, people=int(person.max()) + 1, replicates=replicates),
         }
     return figures
 
 
 def edc_starts(scores: PairScores) -> dict[str, float]:
     """Return the thresholds, by what sets them, at which error against discard is traced."""
-    return {
-        f"FMR {QUALITY_FMR:g}": operate(scores, QUALITY_FMR).threshold,
-        "FMR 0.001": operate(scores, 1e-3).threshold,
-        "FNMR 1 %": threshold_at_fnmr(scores.genuine, 0.01),
-        "FNMR 5 %": threshold_at_fnmr(scores.genuine, 0.05),
+    return {name: operate(scores, fmr).threshold for name, fmr in _START_FMRS.items()} | {
+        name: threshold_at_fnmr(scores.genuine, fnmr) for name, fnmr in _START_FNMRS.items()
     }
 
 
@@ -183,14 +208,16 @@ def measure_rejection(scores: PairScores, qualities: Mapping[str, NDArray[np.flo
     judged, *peers = qualities
     at = operate(scores, QUALITY_FMR)
     drawn = bootstrap_factor(scores, qualities, QUALITY_FMR, share=REJECTED_SHARE, replicates=replicates)
+    areas = bootstrap_areas(scores, qualities, _START_FMRS, _START_FNMRS, replicates=replicates)
     measures: Figures = {}
     for name, values in qualities.items():
         quality = pair_quality(values, scores.genuine_pairs)
         main = trace_edc(scores.genuine, quality, at.threshold)
         measures[name] = {
             "factor": main.factor_at(REJECTED_SHARE) if at.fnmr else None,
-            "interval": _interval(drawn[name]),
+            "interval": interval_of(drawn[name]),
             "excess_areas": measure_areas(scores, values),
+            "area_intervals": areas[name],
             "curve": _thin(main),
         }
     return {
@@ -202,19 +229,11 @@ def measure_rejection(scores: PairScores, qualities: Mapping[str, NDArray[np.flo
         "differences": {
             name: {
                 "value": measures[judged]["factor"] - measures[name]["factor"] if at.fnmr else None,
-                "interval": _interval(drawn[judged] - drawn[name]),
+                "interval": interval_of(drawn[judged] - drawn[name]),
             }
             for name in peers
         },
     }
-
-
-def _interval(samples: NDArray[np.float64]) -> list[float] | None:
-    """Return the bootstrap interval, or None where too many resamples had no error to reject."""
-    try:
-        return list(percentile_interval(samples))
-    except InputError:
-        return None
 
 
 def _thin(curve: EdcCurve) -> dict[str, list[float]]:

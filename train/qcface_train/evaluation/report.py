@@ -8,7 +8,7 @@ from typing import Any
 
 from qcface_sdk.charts import Axis, draw_lines
 from qcface_sdk.evaluation import LADDER, UNITS
-from qcface_train.evaluation.search_report import search_lines, search_tables
+from qcface_train.evaluation.search_report import search_lines, search_tables, share_cell
 
 Figures = dict[str, Any]
 _STYLE = (
@@ -162,7 +162,7 @@ def _ladder(figures: Figures) -> str:
         (
             name,
             *(f"{value:.2f}" for value in spread[part]["percentiles"].values()),
-            _percent(spread[part]["span_share"]),
+            share_cell(spread[part]["span_share"], spread[part].get("span_interval")),
             _percent(spread[part]["below_la"]),
             _percent(spread[part]["above_ua"]),
         )
@@ -175,11 +175,14 @@ def _ladder(figures: Figures) -> str:
             kind,
             f"{found['spearman']:+.3f}",
             _interval(found["interval"], 1, 3),
-            _percent(found["monotone_share"]),
+            share_cell(found["monotone_share"], found.get("monotone_interval")),
             f"{UNITS[kind]}: {', '.join(f'{value:g}' for value in LADDER[kind])}",
         )
         for kind, found in figures["ladder"].items()
     ]
+    if "ladder_mean" in figures:
+        mean = figures["ladder_mean"]
+        kinds.append(("mean of kinds", f"{mean['spearman']:+.3f}", _interval(mean["interval"], 1, 3), "", ""))
     levels = list(range(len(next(iter(figures["ladder"].values()))["fnmr"])))
     lines = {kind: (levels, found["magnitude_quartiles"][1]) for kind, found in figures["ladder"].items()}
     errors = {kind: (levels, found["fnmr"]) for kind, found in figures["ladder"].items()}
@@ -193,16 +196,8 @@ def _ladder(figures: Figures) -> str:
 
 def _rejection(rejection: Figures) -> str:
     start = f"FMR {rejection['fmr']:g}"
-    rows = [
-        (
-            name,
-            _with_interval(found["factor"], found["interval"]),
-            *(f"{value:.5f}" for value in found["excess_areas"][start].values()),
-        )
-        for name, found in rejection["measures"].items()
-    ]
-    limits = next(iter(rejection["measures"].values()))["excess_areas"][start]
-    head = ("measure", f"FNMR factor at {_percent(rejection['share'])}, 95 %", *(f"pAUC {limit}" for limit in limits))
+    rows = [(name, _with_interval(found["factor"], found["interval"])) for name, found in rejection["measures"].items()]
+    head = ("measure", f"FNMR factor at {_percent(rejection['share'])}, 95 %")
     differences = [
         (f"{rejection['judged']} minus {name}", _with_interval(found["value"], found["interval"]))
         for name, found in rejection["differences"].items()
@@ -215,17 +210,28 @@ def _rejection(rejection: Figures) -> str:
         "quality of the two faces counts; equal qualities go together. pAUC: area of the step curve minus the ideal."
         "</p>"
     )
-    measures = rejection["measures"].items()
-    starts = [
-        (name, *(" / ".join(f"{value:.5f}" for value in area.values()) for area in found["excess_areas"].values()))
-        for name, found in measures
-    ]
-    by_start = _table((f"pAUC {'/'.join(limits)} from", *next(iter(measures))[1]["excess_areas"]), starts)
+    limits, areas = area_rows(rejection)
+    by_start = _table(("measure", "threshold at", *(f"pAUC {limit}, 95 %" for limit in limits)), areas)
     compared = _table(("difference of the factor, 95 %", ""), differences) if differences else ""
     chart = draw_lines(
         "Error against discard", Axis("share rejected"), Axis("FNMR of the rest", limits=(0, _highest(lines))), lines
     )
     return _table(head, rows) + note + compared + by_start + chart
+
+
+def area_rows(rejection: Figures) -> tuple[list[str], list[tuple[str, ...]]]:
+    """Return the limits of the partial areas, and a row of texts for each measure and threshold."""
+    rows = []
+    for name, found in rejection["measures"].items():
+        for start, areas in found["excess_areas"].items():
+            # Figures that were measured before there were intervals have none.
+            ends = found.get("area_intervals", {}).get(start, {})
+            rows.append((name, start, *(_area(value, ends.get(limit)) for limit, value in areas.items())))
+    return list(next(iter(next(iter(rejection["measures"].values()))["excess_areas"].values()))), rows
+
+
+def _area(value: float, ends: Sequence[float] | None) -> str:
+    return f"{value:.5f}" + (f" [{ends[0]:.5f}, {ends[1]:.5f}]" if ends else "")
 
 
 def _quality(quality: Figures) -> str:

@@ -114,7 +114,8 @@ def measure(options: Options, recognizer: Recognizer, faces: VerificationSet) ->
     data = {"name": options.data_name, "faces": len(faces.crops), "subjects": len(np.unique(faces.subjects))}
     scores = score_all_pairs(embeddings, faces.subjects, tail=_TAIL)
     magnitude = np.linalg.norm(embeddings.astype(np.float64), axis=1)
-    rates = protocol.measure_rates(scores, replicates=options.replicates)
+    replicates = options.replicates
+    rates = protocol.measure_rates(scores, replicates=replicates)
     ladder = protocol.climb_ladder(recognizer.embed, faces, embeddings, options.ladder_faces)
     threshold = next(row["threshold"] for row in rates if row["fmr"] == protocol.QUALITY_FMR)
     qualities = {"magnitude": magnitude, "random": np.random.default_rng(0).uniform(size=len(magnitude))}
@@ -127,12 +128,15 @@ def measure(options: Options, recognizer: Recognizer, faces: VerificationSet) ->
     return figures | {
         "rates": rates,
         "curves": protocol.plot_rates(scores),
-        "search": comparisons.measure_identification(embeddings, faces.subjects),
-        "templates": comparisons.measure_templates(embeddings, faces.subjects),
-        "qmagface": comparisons.measure_qmagface(embeddings, faces.subjects),
-        "magnitude": protocol.measure_magnitude(magnitude, ladder, recognizer.la, recognizer.ua),
+        "search": comparisons.measure_identification(embeddings, faces.subjects, replicates=replicates),
+        "templates": comparisons.measure_templates(embeddings, faces.subjects, replicates=replicates),
+        "qmagface": comparisons.measure_qmagface(embeddings, faces.subjects, replicates=replicates),
+        "magnitude": protocol.measure_magnitude(
+            magnitude, scores.subjects, ladder, recognizer.la, recognizer.ua, replicates=replicates
+        ),
         "ladder": protocol.measure_ladder(ladder, threshold),
-        "rejection": protocol.measure_rejection(scores, qualities, replicates=options.replicates),
+        "ladder_mean": protocol.measure_ladder_mean(ladder),
+        "rejection": protocol.measure_rejection(scores, qualities, replicates=replicates),
         "quality": _fit_quality(options, recognizer, faces, scores, embeddings, ladder, stretch),
         "tail": _fit_tail(scores),
         "stretch": {"reason": stretch} if isinstance(stretch, str) else asdict(stretch),

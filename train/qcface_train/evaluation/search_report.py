@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 Figures = dict[str, Any]
@@ -34,9 +34,14 @@ def search_lines(figures: Figures) -> list[str]:
 def search_tables(figures: Figures) -> list[tuple[str, Row, list[Row]]]:
     """Return tables as (caption, head, rows)."""
     search, templates, qmagface = figures["search"], figures["templates"], figures["qmagface"]
-    rows: list[Row] = [(f"rank {k}", _percent(rate)) for k, rate in search["rank"].items()]
+    ends = search.get("rank_interval", {})
+    rows: list[Row] = [(f"rank {k}", share_cell(rate, ends.get(k))) for k, rate in search["rank"].items()]
     if search["open"]:
-        rows += [(f"open set, FNIR at FPIR {fpir}", _percent(fnir)) for fpir, fnir in search["open"]["fnir"].items()]
+        ends = search["open"].get("fnir_interval", {})
+        rows += [
+            (f"open set, FNIR at FPIR {fpir}", share_cell(fnir, ends.get(fpir)))
+            for fpir, fnir in search["open"]["fnir"].items()
+        ]
     caption = (
         f"Search: {search['probes']:,} probes; the gallery holds one picture of each of {search['people']:,} people, "
         f"{search['distractors']:,} of them distractors."
@@ -49,18 +54,22 @@ def search_tables(figures: Figures) -> list[tuple[str, Row, list[Row]]]:
             f"Templates: {templates['people']:,} people with two templates each ({templates['pictures']:,} pictures; "
             f"{templates['people']:,} genuine and {templates['impostors']:,} impostor comparisons)."
         )
-        tables.append((caption, _head(templates["tar"]), _body(templates["tar"])))
+        tables.append((caption, _head(templates["tar"]), _body(templates)))
     lines = ", ".join(f"alpha {fold['alpha']:.4f} beta {fold['beta']:.4f}" for fold in qmagface["folds"])
     caption = f"QMagFace score: fitted on one half of the people, measured on the other, mean of both ways ({lines})."
-    return [*tables, (caption, _head(qmagface["tar"]), _body(qmagface["tar"]))]
+    return [*tables, (caption, _head(qmagface["tar"]), _body(qmagface))]
 
 
 def _head(rates: Mapping[str, Mapping[str, float | None]]) -> Row:
     return ("", *(f"TAR at FMR {fmr}" for fmr in next(iter(rates.values()))))
 
 
-def _body(rates: Mapping[str, Mapping[str, float | None]]) -> list[Row]:
-    return [(_NAMES[name], *(_maybe(value) for value in row.values())) for name, row in rates.items()]
+def _body(figures: Figures) -> list[Row]:
+    ends = figures.get("tar_interval", {})
+    return [
+        (_NAMES[name], *(share_cell(value, ends.get(name, {}).get(fmr)) for fmr, value in row.items()))
+        for name, row in figures["tar"].items()
+    ]
 
 
 def _rates(rates: Mapping[str, float | None]) -> str:
@@ -69,6 +78,12 @@ def _rates(rates: Mapping[str, float | None]) -> str:
 
 def _maybe(share: float | None) -> str:
     return "too few pairs" if share is None else _percent(share)
+
+
+def share_cell(share: float | None, ends: Sequence[float] | None) -> str:
+    """Return a rate as a cell, with its interval if there is one."""
+    # Figures that were measured before there were intervals have none.
+    return _maybe(share) + (f" [{100 * ends[0]:.2f}, {100 * ends[1]:.2f}]" if ends else "")
 
 
 def _percent(share: float) -> str:

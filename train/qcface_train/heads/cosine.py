@@ -12,26 +12,32 @@ from torch import Tensor, nn
 
 
 class CosineHead(nn.Module):
-    """Unit class weights; gives the un-margined cosines that recognizability needs.
+    """Class weights, of which only the direction counts; gives the un-margined cosines that recognizability needs.
 
     Parameters
     ----------
     classes, size : int
-        Number of classes C and length of an embedding.
+        Number of classes C and numbers D of an embedding.
+
+    Attributes
+    ----------
+    length : float
+        Length that class weights begin with.
     """
 
     def __init__(self, classes: int, size: int) -> None:
         super().__init__()
         # Length sqrt(D) puts each number near 1, where a step of Adam turns a class weight by a fraction of a percent.
-        self._length = math.sqrt(size)
-        self.weight = nn.Parameter(F.normalize(torch.empty(classes, size).uniform_(-1, 1), dim=1) * self._length)
+        # A step of SGD would hardly turn it at all: see `make_optimiser`.
+        self.length = math.sqrt(size)
+        self.weight = nn.Parameter(F.normalize(torch.empty(classes, size).uniform_(-1, 1), dim=1) * self.length)
 
     @torch.no_grad()
     def start_from(self, centres: Tensor) -> None:
         """Set the class weights to given directions (C, D), such as the teacher's mean embedding of each class."""
         if centres.shape != self.weight.shape:
             raise ValueError(f"expected centres of shape {tuple(self.weight.shape)}, got {tuple(centres.shape)}")
-        self.weight.copy_(F.normalize(centres.float(), dim=1) * self._length)
+        self.weight.copy_(F.normalize(centres.float(), dim=1) * self.length)
 
     def forward(self, embeddings: Tensor) -> Tensor:
         """Map raw embeddings (N, D) to cosines (N, C) in -1 to 1; float32."""

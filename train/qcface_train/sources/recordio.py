@@ -20,9 +20,12 @@ from qcface_train.faces import SIDE, DataError, RecordError
 
 _LOG = logging.getLogger("qcface_train")
 _MAGIC = 0xCED7230A
+_MARK = struct.pack("<I", _MAGIC)
 _FRAME = struct.Struct("<II")
 _HEADER = struct.Struct("<IfQQ")
 _LENGTH = (1 << 29) - 1
+# Labels are stored as float32, which tells whole numbers apart up to here.
+_LARGEST_LABEL = 1 << 24
 
 
 class RecordIOSource:
@@ -32,7 +35,7 @@ class RecordIOSource:
     ----------
     path : Path
         ``train.rec``; ``train.idx`` and ``property`` are looked for beside it. Without the index the file is read
-        through once to find its records.
+        through once to find its records; reading goes on behind a damaged one.
 
     Raises
     ------
@@ -51,8 +54,9 @@ class RecordIOSource:
             raise DataError(f"{path} is not a RecordIO file: it does not begin with the magic number {_MAGIC:#x}")
         self._check_property(path.with_name("property"))
         index = path.with_suffix(".idx")
-        offsets = _read_index(index) if index.is_file() else self._scan()
-        self._offsets, self.labels, self.skipped = self._pictures(offsets)
+        offsets, passed_over = (_read_index(index), 0) if index.is_file() else self._scan()
+        self._offsets, self.labels, damaged = self._pictures(offsets)
+        self.skipped = passed_over + damaged
         if not len(self._offsets):
             raise DataError(f"no picture in {path}, {self.skipped} damaged record(s)")
         self.groups = np.zeros(len(self.labels), np.int64)
@@ -89,7 +93,7 @@ class RecordIOSource:
             if part in (0, 3):
                 break
             offset = start + (length + 3) // 4 * 4
-        payload = struct.pack("<I", _MAGIC).join(parts)
+        payload = _MARK.join(parts)
         if len(payload) < _HEADER.size:
             raise RecordError(f"{self._path}: the record at byte {offset} is too short")
         return payload
@@ -111,7 +115,7 @@ class RecordIOSource:
                     continue  # numbers only: which records belong to an identity
                 if flag > 0:
                     (label,) = struct.unpack_from("<f", self._data, offset + _FRAME.size + _HEADER.size)
-                if label < 0 or label != int(label):
+                if not 0 <= label <= _LARGEST_LABEL or label != int(label):
                     raise RecordError(f"{self._path}: the label {label} at byte {offset} is not a whole number")
             except (RecordError, struct.error, ValueError, OverflowError) as error:
                 damaged += 1
@@ -121,17 +125,40 @@ class RecordIOSource:
             labels.append(int(label))
         return np.asarray(kept, np.int64), np.asarray(labels, np.int64), damaged
 
-    def _scan(self) -> list[int]:
-        offsets, offset = [], 0
-        while offset + _FRAME.size <= len(self._data):
-            magic, word = _FRAME.unpack_from(self._data, offset)
-            if magic != _MAGIC:
-                _LOG.warning("%s: reading stops at byte %d, where no record begins", self._path, offset)
-                break
-            if word >> 29 in (0, 1):
+    def _scan(self) -> tuple[list[int], int]:
+        """Return where records begin, and the number of damaged stretches that were passed over.
+
+        A damaged record that may be whole but for its picture is left in: it is counted when it is read.
+        """
+        offsets, damaged, offset, size = [], 0, 0, len(self._data)
+        while offset + _FRAME.size <= size:
+            _, word = _FRAME.unpack_from(self._data, offset)
+            end = offset + _FRAME.size + ((word & _LENGTH) + 3) // 4 * 4
+            sound = end == size or (end + _FRAME.size <= size and self._data[end : end + len(_MARK)] == _MARK)
+            following = end if sound else self._next_frame(offset + _FRAME.size)
+            # A length that reaches over the beginning of another record is a wrong one.
+            reliable = following >= min(end, size)
+            if reliable and word >> 29 in (0, 1):
                 offsets.append(offset)
-            offset += _FRAME.size + ((word & _LENGTH) + 3) // 4 * 4
-        return offsets
+            if not reliable or following > end:
+                damaged += 1
+                start = end if reliable else offset
+                _LOG.warning("%s: damaged from byte %d, skipped up to byte %d", self._path, start, following)
+            offset = following
+        return offsets, damaged
+
+    def _next_frame(self, start: int) -> int:
+        """Return where the next frame begins, or the end of the file.
+
+        A writer splits payloads at the magic number, so that at a multiple of 4 bytes it is always a frame's.
+        """
+        place = self._data.find(_MARK, start)
+        while 0 <= place <= len(self._data) - _FRAME.size:
+            length = _FRAME.unpack_from(self._data, place)[1] & _LENGTH
+            if place % 4 == 0 and place + _FRAME.size + length <= len(self._data):
+                return place
+            place = self._data.find(_MARK, place + 1)
+        return len(self._data)
 
     def _check_property(self, path: Path) -> None:
         if not path.is_file():

@@ -1,4 +1,7 @@
-"""Tar shards in the webdataset layout: members ``KEY.webp`` (or jpg, png) and, for labelled ones, ``KEY.cls``."""
+"""Tar shards in the webdataset layout: members ``KEY.webp`` (or jpg, png) and, for labelled ones, ``KEY.cls``.
+
+Other members of a key, such as ``KEY.json``, may stand anywhere beside them and are not read.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from qcface_train.faces import UNLABELLED, DataError, RecordError
+from qcface_train.sources.folder import PICTURE_ENDINGS
 
 _LOG = logging.getLogger("qcface_train")
 
@@ -132,6 +136,7 @@ class TarSource:
                     key = stem
                     file = archive.extractfile(member) if ending == "cls" else None
                     parts[ending] = (member.offset_data, member.size, file.read() if file else b"")
+                _check_end(archive)
         except (tarfile.TarError, OSError, EOFError) as error:
             raise DataError(
                 f"shard {shard} cannot be read or is not a whole tar file ({error}); fetch it again"
@@ -140,7 +145,7 @@ class TarSource:
             yield from self._record(number, key, parts)
 
     def _record(self, number: int, key: str, parts: dict[str, tuple[int, int, bytes]]) -> Iterator[_Record]:
-        picture = next((part for ending, part in parts.items() if ending != "cls"), None)
+        picture = next((part for ending, part in parts.items() if f".{ending.lower()}" in PICTURE_ENDINGS), None)
         label: int | None = UNLABELLED
         if "cls" in parts:
             try:
@@ -152,6 +157,20 @@ class TarSource:
             _LOG.warning("%s: record %s skipped (no picture or no label)", self._shards[number].name, key)
             return
         yield _Record(number, key, picture[0], picture[1], label)
+
+
+def _check_end(archive: tarfile.TarFile) -> None:
+    """Raise ReadError if no block of zeros follows the last member.
+
+    Writers end a tar file with two, and many pad it with more. The reader takes a header that is damaged, cut off
+    or absent for the end as well, and would give a shorter shard. One block is enough: GNU tar, too, only warns then.
+    """
+    block = b""
+    if archive.fileobj is not None:
+        archive.fileobj.seek(archive.offset)
+        block = archive.fileobj.read(tarfile.BLOCKSIZE)
+    if block != tarfile.NUL * tarfile.BLOCKSIZE:
+        raise tarfile.ReadError(f"neither a member nor the end of the file is at byte {archive.offset}")
 
 
 def _is_plain(path: Path) -> bool:
