@@ -29,14 +29,14 @@ def numbered(count: int, start: int = 0) -> list[FakePicture]:
 
 @dataclass
 class FakeReader:
-    """Yields pictures; a callable among them is called, an exception raised."""
+    """Yields pictures, or ``None``; a callable among them is called, an exception raised."""
 
-    script: Iterable[FakePicture | Callable[[], object] | Exception]
+    script: Iterable[FakePicture | Callable[[], object] | Exception | None]
     damaged: int = 0
     skipped: int = 0
     closed: threading.Event = field(default_factory=threading.Event)
 
-    def pictures(self) -> Iterator[FakePicture]:
+    def pictures(self) -> Iterator[FakePicture | None]:
         for step in self.script:
             if isinstance(step, Exception):
                 raise step

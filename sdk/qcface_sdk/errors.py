@@ -45,7 +45,8 @@
         ├── EventStorageError(+OSError)     an event could not be made durable: disk full, read-only, damaged
         ├── EventTransportError(+ConnectionError)   broker or webhook: refused, bad TLS, unreachable
         └── ActuatorError               an open command was not carried out; the door stays shut
-            └── CommandExpiredError     it came too late
+            ├── CommandExpiredError     it came too late
+            └── RelayStuckError         the relay could not be released after an earlier one: the lock may be open
 
 "No face found" is an empty tuple, not an error. Catch `QCFaceError` to catch them all; the second base lets code
 that knows only the builtin (``except ValueError``) keep working.
@@ -223,6 +224,10 @@ class ActuatorError(DeliveryError):
 
 class CommandExpiredError(ActuatorError):
     """An open command came after its time; it is dropped and never tried again."""
+
+
+class RelayStuckError(ActuatorError):
+    """A relay could not be released after an earlier command: its lock may be open, and it takes no further one."""
 
 
 class ApiError(QCFaceError):

@@ -59,6 +59,7 @@ class BreakingReader:
     def pictures(self) -> Iterator[AvPicture]:
         while True:
             for picture in self._reader.pictures():
+                assert picture is not None, "a film is never late"
                 self._left -= 1
                 if self._left < 0:
                     raise CameraError("the soak pulled the cable")

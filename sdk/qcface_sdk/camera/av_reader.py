@@ -69,6 +69,9 @@ class AvReader:
         # ever later, until every picture was skipped.
         stamped = address.live and self._container.format.name not in _WITHOUT_STAMPS
         self._lag = LagWatch(options.max_lag) if stamped else None
+        self._stall_timeout = options.stall_timeout
+        self._catching_up = False
+        self._late_since: float | None = None
         self._stream = self._container.streams.video[0]
         # Decoding in slices adds no delay; decoding whole frames side by side adds one frame for every thread.
         self._stream.thread_type = "SLICE" if address.live else "AUTO"
@@ -95,23 +98,20 @@ class AvReader:
         except (self._av.error.FFmpegError, OSError, ValueError) as error:
             raise self._error("cannot open", error) from None  # the cause's text holds the password
 
-    def pictures(self) -> Iterator[AvPicture]:
-        """Yield pictures until the source ends.
+    def pictures(self) -> Iterator[AvPicture | None]:
+        """Yield pictures until the source ends, and ``None`` for each that is passed over to catch up.
 
         Raises
         ------
         CameraError
-            If the connection breaks or stalls, or nothing can be decoded any more.
+            If the connection breaks or stalls, stays late, or nothing can be decoded any more.
         """
         bad = 0
-        catching_up = False
         for packet in self._packets():
-            if self._lag is not None and packet.pts is not None and packet.time_base is not None:
-                late = self._lag.behind(float(packet.pts * packet.time_base), steady_seconds())
-                catching_up = late or (catching_up and not packet.is_keyframe)
-                if catching_up:
-                    self.skipped += 1
-                    continue
+            if self._passes_over(packet):
+                self.skipped += 1
+                yield None
+                continue
             try:
                 frames = packet.decode()
             except self._av.error.EOFError:
@@ -127,6 +127,29 @@ class AvReader:
                 yield AvPicture(frame, frame.time)
             if bad > _MOST_DAMAGED:
                 raise CameraError(f"{self._address.name} sent {bad} pieces in a row that cannot be decoded")
+
+    def _passes_over(self, packet: Any) -> bool:
+        """Return whether a packet is to be skipped: it is late, or needs one that was.
+
+        Raises
+        ------
+        CameraError
+            If that gave no picture for `stall_timeout`: skipping does not help then, a new connection may.
+        """
+        if self._lag is None or packet.pts is None or packet.time_base is None:
+            return False
+        now = steady_seconds()
+        late = self._lag.behind(float(packet.pts * packet.time_base), now)
+        self._catching_up = late or (self._catching_up and not packet.is_keyframe)
+        if not self._catching_up:
+            self._late_since = None
+            return False
+        if self._late_since is None:
+            self._late_since = now
+        # Whoever caught up and waits for a key frame is not late, however far apart those are.
+        if late and now - self._late_since > self._stall_timeout:
+            raise CameraError(f"{self._address.name} sent only late pictures for {self._stall_timeout:g} s")
+        return True
 
     def _packets(self) -> Iterator[Any]:
         try:

@@ -269,6 +269,10 @@ class Capture:
                 self._damaged += reader.damaged - damaged
                 self._skipped += reader.skipped - skipped
             damaged, skipped = reader.damaged, reader.skipped
+            if picture is None:
+                if self._stop.is_set():
+                    return got_any
+                continue
             recorded = clock.seconds(picture.stream_time)
             if self._paced and self._stop.wait(max(0.0, clock.wait(recorded, steady_seconds()))):
                 return got_any

@@ -11,6 +11,13 @@ from qcface_sdk.errors import OptionError
 class Credentials:
     """The last credential presented; it serves for one accept and expires. Thread-safe.
 
+    Parameters
+    ----------
+    seconds : float
+        How long it waits for its face.
+    taken : bool
+        Whether any is taken. Where the rules ask for none, a badge must not turn the search into a comparison.
+
     Examples
     --------
     >>> credentials = Credentials(10.0)
@@ -22,8 +29,8 @@ class Credentials:
     True
     """
 
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
+    def __init__(self, seconds: float, *, taken: bool = True) -> None:
+        self._seconds, self._taken = seconds, taken
         self._lock = threading.Lock()
         self._held: tuple[str, float] | None = None
 
@@ -33,8 +40,12 @@ class Credentials:
         Raises
         ------
         OptionError
-            If `subject` is not the id of a person.
+            If none is taken, or `subject` is not the id of a person.
         """
+        if not self._taken:
+            raise OptionError(
+                'this door takes no credentials; make it with DoorRules(credential="optional") or "required"'
+            )
         if not isinstance(subject, str) or not subject:
             raise OptionError(f"a credential belongs to a subject, named by text, got {subject!r}")
         with self._lock:

@@ -62,7 +62,7 @@ class PeopleIndex(Protocol):
         """Search (1:N), by one of the two."""
 
     def get(self, subject: str) -> Sequence[Template]:
-        """Return a subject's templates, for comparing with a presented credential (1:1)."""
+        """Return a subject's templates, for comparing with a presented credential (1:1); none if its time is over."""
 
 
 class Decider:
@@ -245,10 +245,10 @@ class Decider:
         try:
             enrolled = self._gallery.get(credential)
         except UnknownSubjectError:
+            enrolled = ()
+        if not enrolled:
             return Identification((), self.one_to_one, Outcome.REJECT, Reason.EMPTY_GALLERY, contract)
         near = [Candidate(credential, template.similarity(known), known.count) for known in enrolled]
-        if not near:
-            near = [Candidate(credential, -1.0)]
         best = max(near, key=lambda one: one.similarity - self._limit(template, one.pictures))
         found = Identification((best,), self.one_to_one, Outcome.ACCEPT, Reason.NONE, contract)
         return self._judged(found, best, template)

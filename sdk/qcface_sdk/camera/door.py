@@ -108,13 +108,13 @@ class Door:
         self._stages = Stages(self._rules.stage_timeout)
         self._outbox = Outbox(name, camera, self._stages, sink, actuator)
         self._outbox.make(EventKind.STARTED)  # refuses names that no event could carry
-        self._people = People(self._rules, self._stages, self._decider(), engine.fusion)
+        self._people = People(self._rules, self._stages, self._decider(engine, gallery), engine.fusion)
         path_like = isinstance(source, (str, int, os.PathLike))
         self._source: FrameSource = Capture(source, capture) if path_like else source  # type: ignore[arg-type, assignment]
         self._tamper = TamperWatch(frozen_seconds=self._rules.frozen_seconds)
         self._sight = Sight.CLEAR
         self._passage = PassageWatch(self._rules.pass_seconds)
-        self._credentials = Credentials(self._rules.credential_seconds)
+        self._credentials = Credentials(self._rules.credential_seconds, taken=self._rules.credential != "none")
         self._accepted: dict[str, float] = {}
         self._faults: dict[str, str] = {}
         self._camera_lost = False
@@ -126,10 +126,10 @@ class Door:
         self._reload_lock = threading.Lock()
         self._closed = threading.Event()
 
-    def _decider(self) -> Decider:
+    def _decider(self, engine: FaceEngine, gallery: PeopleIndex) -> Decider:
         return Decider(
-            self._engine,
-            self._gallery,
+            engine,
+            gallery,
             self._rules,
             self._stages,
             door=self.name,
@@ -138,7 +138,15 @@ class Door:
         )
 
     def __iter__(self) -> Iterator[DoorEvent]:
-        """Watch until the source ends or `close` is called.
+        """Watch until the source ends or `close` is called; errors as in `looks`."""
+        for events in self.looks():
+            yield from events
+
+    def looks(self) -> Iterator[list[DoorEvent]]:
+        """Watch until the source ends or `close` is called, and yield what each look brought: mostly no event.
+
+        A look is taken with each picture, and a few times a second without one. For who has more to do than to handle
+        events, such as looking at `view` or `status`.
 
         Raises
         ------
@@ -150,16 +158,16 @@ class Door:
                 frame = self._source.read(_LOOK)
             except (CameraError, BackendUnavailableError) as error:
                 self._outbox.tell_trouble(EventKind.CAMERA_LOST, message=str(error))
-                yield from self._outbox.take()
+                yield self._outbox.take()
                 raise
             self._watch_camera()
             if frame is not None:
                 self._take(frame)
-            yield from self._outbox.take()
+            yield self._outbox.take()
             if frame is None and self._source.status.state is CaptureState.ENDED:
                 break
         self._guarded(lambda: self._goodbye(self._people.leave()))
-        yield from self._outbox.take()
+        yield self._outbox.take()
 
     def __aiter__(self) -> AsyncIterator[DoorEvent]:
         """Iterate without blocking the event loop: the door works in a thread of its own."""
@@ -174,12 +182,20 @@ class Door:
     def present(self, subject: str) -> None:
         """Say that a credential of `subject` was presented: the next face is compared with that subject (1:1).
 
-        Only of use with ``DoorRules(credential="optional")`` or ``"required"``. Thread-safe.
+        Thread-safe.
+
+        Raises
+        ------
+        OptionError
+            If the rules ask for no credential (``DoorRules(credential="none")``, the default), or `subject` is no id.
         """
         self._credentials.present(subject)
 
     def reload(self, *, engine: FaceEngine | None = None, gallery: PeopleIndex | None = None) -> None:
-        """Use another engine or gallery from the next picture on; undecided people start anew. Thread-safe."""
+        """Use another engine or gallery from the next picture on; undecided people start anew. Thread-safe.
+
+        Where that fails, it is tried again with each picture, and until it succeeds nobody is decided on.
+        """
         with self._reload_lock:
             before = self._reload or (self._engine, self._gallery)
             self._reload = (engine or before[0], gallery or before[1])
@@ -344,12 +360,18 @@ class Door:
 
     def _apply_reload(self) -> None:
         with self._reload_lock:
-            wanted, self._reload = self._reload, None
+            wanted = self._reload
         if wanted is None:
             return
-        self._engine, self._gallery = wanted
-        self._people.decider = self._stages.run("reload", self._decider)
-        self._people.use(self._engine.fusion, self._time)
+        engine, gallery = wanted
+        # Where this fails the request stays, so that the old gallery, with people removed since, decides on nobody.
+        decider = self._stages.run("reload", lambda: self._decider(engine, gallery))
+        with self._reload_lock:
+            self._engine, self._gallery = engine, gallery
+            if self._reload is wanted:
+                self._reload = None
+        self._people.decider = decider
+        self._people.use(engine.fusion, self._time)
         self._outbox.tell(self._outbox.make(EventKind.RELOADED))
 
     def _watch_sight(self, sight: Sight) -> None:

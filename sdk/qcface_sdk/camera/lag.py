@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-_JUMP = 5.0
-"""Seconds between two pictures' stamps beyond which the camera's clock was set, or the stream began again."""
+_FORWARD, _BACK = 5.0, 1.0
+"""Seconds between two pictures' stamps beyond which the camera's clock was set, or the stream began again. Packets of
+pictures that are shown in another order go back as well, but by fractions of a second."""
 
 _DRIFT = 1e-3
 """Largest drift between a camera's clock and ours, seconds a second; real crystals stay a tenth of that apart."""
@@ -32,7 +33,7 @@ class LagWatch:
     def behind(self, stamp: float, now: float) -> bool:
         """Take the time stamp of a picture that is about to be decoded at `now`; return whether it is too late."""
         offset = now - stamp
-        if self._base is None or not -_JUMP < stamp - self._stamp < _JUMP:
+        if self._base is None or not -_BACK < stamp - self._stamp < _FORWARD:
             self._base = offset
         else:
             # Our baseline creeps up, or a slow camera clock would look like lag after some hours.

@@ -34,8 +34,8 @@ class Reader(Protocol):
     def skipped(self) -> int:
         """Pictures passed over undecoded to catch up, so far."""
 
-    def pictures(self) -> Iterator[Picture]:
-        """Yield pictures until the source ends.
+    def pictures(self) -> Iterator[Picture | None]:
+        """Yield pictures until the source ends, and ``None`` for each passed over, so that the taker may stop.
 
         Raises
         ------

@@ -214,15 +214,15 @@ class EmbeddedGallery(Upkeep, Gallery):
                 "the next removal or opening finishes that"
             ) from error
 
-    def get(self, subject: str) -> tuple[Template, ...]:
-        """Return the templates of a subject, oldest first. Thread-safe.
+    def get(self, subject: str, *, expired: bool = False) -> tuple[Template, ...]:
+        """Return the templates of a subject, oldest first; none after the person's time unless `expired`. Thread-safe.
 
         Raises
         ------
         UnknownSubjectError
             If there is no such subject.
         """
-        return tuple(held.template for held in self._held(check_subject(subject)))
+        return tuple(held.template for held in self._held(check_subject(subject), expired=expired))
 
     def subjects(self) -> tuple[str, ...]:
         """Return the ids of all subjects, sorted by code point. Thread-safe."""
@@ -284,7 +284,7 @@ class EmbeddedGallery(Upkeep, Gallery):
 
             def read(ids: Sequence[int]) -> list[rows.Held]:
                 found = self._templates(head, known, ids)
-                return [held for held in found if held.expires is None or held.expires > now]
+                return [held for held in found if held.valid(now)]
 
             return rank(snapshot, np.stack(vectors), k, read)
 
@@ -343,12 +343,13 @@ class EmbeddedGallery(Upkeep, Gallery):
 
         return self._undisturbed(read)
 
-    def _held(self, name: str) -> list[rows.Held]:
+    def _held(self, name: str, *, expired: bool) -> list[rows.Held]:
         def read() -> list[rows.Held]:
             with self._database.reading() as connection:
                 person = store.known_person(connection, self.path, name)
                 head = store.read_head(connection, self.path)
-                return rows.templates_of(connection, self.path, head, self._keys(), person)
+                found, now = rows.templates_of(connection, self.path, head, self._keys(), person), head.now()
+                return [held for held in found if expired or held.valid(now)]
 
         return self._undisturbed(read)
 

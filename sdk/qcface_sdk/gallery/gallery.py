@@ -290,8 +290,16 @@ class Gallery(ABC):
         """
 
     @abstractmethod
-    def get(self, subject: str) -> tuple[Template, ...]:
+    def get(self, subject: str, *, expired: bool = False) -> tuple[Template, ...]:
         """Return the templates of a subject, oldest first. Thread-safe.
+
+        Parameters
+        ----------
+        subject : str
+            Id of the person.
+        expired : bool
+            Return them even if the person's time is over. Without it there are none then, as what is returned may be
+            compared with a probe (1:1), and nobody is to be recognised after that time.
 
         Raises
         ------

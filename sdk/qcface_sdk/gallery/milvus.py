@@ -162,15 +162,16 @@ class MilvusGallery(Gallery):
         self._writable().delete_person(name)
         return Removal(name, len(rows), 0, time.time(), self._collection.address.collection, "")
 
-    def get(self, subject: str) -> tuple[Template, ...]:
-        """Return the templates of a subject, oldest first. Thread-safe.
+    def get(self, subject: str, *, expired: bool = False) -> tuple[Template, ...]:
+        """Return the templates of a subject, oldest first; none after the person's time unless `expired`. Thread-safe.
 
         Raises
         ------
         UnknownSubjectError
             If there is no such subject.
         """
-        return tuple(template_of_row(row) for row in self._rows_of(check_subject(subject)))
+        rows, now = self._rows_of(check_subject(subject)), time.time()
+        return tuple(template_of_row(row) for row in rows if expired or row["expires"] < 0 or row["expires"] > now)
 
     def subjects(self) -> tuple[str, ...]:
         """Return the ids of all subjects, sorted by code point: reads every row's id. Thread-safe."""

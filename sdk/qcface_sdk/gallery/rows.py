@@ -44,6 +44,10 @@ class Held:
     quality: float | None
     template: Template
 
+    def valid(self, now: float) -> bool:
+        """Return whether the person may still be recognised."""
+        return self.expires is None or self.expires > now
+
 
 def codes_after(
     connection: sqlite3.Connection, path: str, head: Head, keyring: Keyring, template_id: int

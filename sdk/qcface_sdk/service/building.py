@@ -61,7 +61,8 @@ def check_rules(config: DoorConfig, engine: FaceEngine, templates: int = 1) -> N
     rules = config.rules
     if rules.fpir is not None:
         engine.search_threshold(rules.fpir, max(1, templates))
-    elif rules.threshold is None:
+    if rules.threshold is None:
+        # A door that searches by FPIR compares tracks, and faces with credentials, by FMR.
         engine.threshold(rules.fmr or DEFAULT_FMR)
 
 

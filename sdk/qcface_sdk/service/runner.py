@@ -32,7 +32,7 @@ class DoorRunner:
         self.restarts = 0
         """How often the door began again after an error."""
         self.problem: str | None = None
-        """Why there is no door at the moment."""
+        """Why the door failed, until it has taken a picture again."""
         self._make = make
         self._log = log
         self._door: Door | None = None
@@ -101,13 +101,21 @@ class DoorRunner:
             if self._stop.is_set():
                 return
             self._door = self._make()
+        well = False
+        for events in self._door.looks():
+            # Only a picture says that the door works: one whose source fails begins well, and even has an event.
+            if not well and self._door.view is not None:
+                well = True
+                backoff.reset()
+                self._recovered()
+            for event in events:
+                outcome = event.outcome.value if event.outcome else "-"
+                _logger.info("door %s: %s %s %s", event.door, event.kind.value, outcome, event.id)
+
+    def _recovered(self) -> None:
         if self.problem is not None:
             self.problem = None
             self.tell(EventKind.RECOVERED, reasons=("door_failed",))
-        for event in self._door:
-            backoff.reset()
-            outcome = event.outcome.value if event.outcome else "-"
-            _logger.info("door %s: %s %s %s", event.door, event.kind.value, outcome, event.id)
 
     def _broke(self, error: Exception) -> None:
         with self._swap:

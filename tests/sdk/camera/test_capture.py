@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import http.server
+import itertools
 import logging
 import threading
 import time
@@ -129,6 +130,14 @@ class TestReconnect:
         capture.close()
         taker.join(5)
         assert answers == [None]
+
+    def test_close_ends_a_capture_whose_pictures_are_all_passed_over(self) -> None:
+        reader = FakeReader(itertools.repeat(None))
+        capture = Capture(URL, QUICK, open_source=FakeCamera([reader]))
+        assert capture.read(0.05) is None
+        capture.close()
+        assert reader.closed.is_set()
+        assert capture.status.state is CaptureState.ENDED
 
 
 class TestFiles:

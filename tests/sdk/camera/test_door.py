@@ -16,9 +16,10 @@ import cv2
 import numpy as np
 import pytest
 
-from door_scenes import ListSink, Person, Relay, Scene, SceneEngine, SceneGallery
-from qcface_sdk import CameraError, GalleryError, OptionError
+from door_scenes import CONTRACT, ListSink, Person, Relay, Scene, SceneEngine, SceneGallery
+from qcface_sdk import CameraError, Gallery, GalleryError, OptionError, ThresholdUnavailableError
 from qcface_sdk.camera import AllowList, Capture, CaptureState, CaptureStatus, Door, DoorRules, FrameFeed, Snapshots
+from qcface_sdk.clock import steady_seconds
 from qcface_sdk.events import DoorEvent, EventKind, Liveness
 from qcface_sdk.results import Face, Identification, Outcome, Reason
 from qcface_sdk.template import Template
@@ -352,6 +353,25 @@ class TestCredentials:
             assert scene.decisions()[0][0] == outcome, badge
             assert scene.gallery.searches == 0
 
+    @pytest.mark.parametrize("credential", ["optional", "required"])
+    def test_badge_of_somebody_whose_time_is_over_does_not_open(self, credential: str, tmp_path: Path) -> None:
+        rules = DoorRules(min_face=60, credential=credential, cooldown=9, threshold=-1.0)
+        scene = Scene([Person(1)], rules=rules)
+        with Gallery.open(tmp_path / "people.db", CONTRACT) as people:
+            people.enroll("p1", scene.gallery.get("p1")[0], expires=1000.0)
+            scene.door.reload(gallery=people)
+            scene.door.present("p1")
+            scene.play()
+        assert scene.decisions() == [("reject", None, ("empty_gallery",))]
+        assert scene.relay.commands == []
+
+    def test_door_without_credentials_takes_none(self) -> None:
+        scene = Scene([Person(1)])
+        with pytest.raises(OptionError, match="takes no credentials"):
+            scene.door.present("p2")
+        scene.play()
+        assert scene.decisions() == [("accept", "p1", ())]
+
     def test_a_credential_serves_one_accept(self) -> None:
         people = [Person(1, end=1.5), Person(1, begin=3.5, end=6)]
         rules = DoorRules(min_face=60, credential="required", cooldown=1.0)
@@ -632,6 +652,13 @@ class TestUse:
         assert one == two == scene.sink.events
         assert len(one) == 2
 
+    def test_looks_come_with_every_picture_whether_or_not_anything_happens(self) -> None:
+        scene = Scene([Person(1)])
+        looks = [(events, scene.door.view) for events in scene.door.looks()]
+        assert len(looks) >= len(scene.source.images)
+        assert looks[0][1] is not None
+        assert [event for events, _ in looks for event in events] == scene.sink.events
+
     def test_asyncio(self) -> None:
         scene = Scene([Person(1)])
 
@@ -696,6 +723,49 @@ class TestUse:
         rest = list(events)
         assert kinds(rest)[0] is EventKind.RELOADED
         assert rest[1].subject == "p1"
+
+    @pytest.mark.parametrize("failing", ["raises", "late"])
+    def test_reload_that_fails_decides_nothing_and_is_tried_again(
+        self, failing: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        scene = Scene([Person(1, begin=0.5, end=4)])
+        other, tried, waited = SceneEngine(), set(), [0.0]
+
+        def threshold(fmr: float) -> float:
+            tried.add(scene.source.number)
+            if scene.source.number <= 24:
+                if failing == "raises":
+                    raise ThresholdUnavailableError("not measured")
+                waited[0] += 2.0
+            return 0.5
+
+        monkeypatch.setattr(other, "threshold", threshold)
+        monkeypatch.setattr("qcface_sdk.camera.stages.steady_seconds", lambda: steady_seconds() + waited[0])
+        scene.door.reload(engine=other, gallery=SceneGallery(other, [2]))  # type: ignore[arg-type]
+        scene.play()
+        assert tried == set(range(1, 26))
+        assert kinds(scene.events)[:3] == [EventKind.FAULT, EventKind.RELOADED, EventKind.RECOVERED]
+        assert scene.events[0].reasons == ("reload_failed",)
+        assert {outcome for outcome, *_ in scene.decisions()} == {"reject"}, "the old gallery knows this person"
+        assert scene.relay.commands == []
+        assert not scene.door.status.faults
+
+    def test_reload_asked_for_during_another_is_not_lost(self) -> None:
+        scene = Scene([Person(1, end=4)], enrolled=(2,))
+        other = SceneEngine()
+        last = SceneGallery(other, [1])
+
+        def threshold(fmr: float) -> float:
+            scene.door.reload(gallery=last)  # type: ignore[arg-type]
+            del other.threshold  # type: ignore[attr-defined]
+            return 0.5
+
+        other.threshold = threshold  # type: ignore[method-assign]
+        other.magnitude = scene.engine.magnitude
+        scene.door.reload(engine=other)  # type: ignore[arg-type]
+        scene.play()
+        assert kinds(scene.events)[:2] == [EventKind.RELOADED, EventKind.RELOADED]
+        assert ("accept", "p1", ()) in scene.decisions()
 
     def test_snapshots_only_where_configured_and_bystanders_are_cells(self, tmp_path: Path) -> None:
         people = [Person(1, at=(150, 180)), Person(7, at=(450, 180), size=80)]

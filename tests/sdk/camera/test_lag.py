@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from qcface_sdk.camera.lag import LagWatch
 
@@ -22,6 +23,20 @@ def test_a_slow_camera_clock_is_no_lag_even_after_a_day() -> None:
     watch = LagWatch(1.0)
     # 200 parts in a million over a day are 17 seconds.
     assert not any(watch.behind(i * 10 / 4 * (1 - 200e-6), i * 10 / 4) for i in range(34_560))
+
+
+@pytest.mark.parametrize("step", [-4.5, -3.0, -1.2, 3.0])
+def test_a_small_step_of_the_camera_clock_is_no_lag(step: float) -> None:
+    watch = LagWatch(1.0)
+    assert not any(watch.behind(100 + i / 10 + (step if i >= 50 else 0), i / 10) for i in range(200))
+
+
+def test_packets_of_pictures_that_are_shown_in_another_order_hide_no_lag() -> None:
+    watch = LagWatch(1.0)
+    order = [4 * group + place for group in range(60) for place in (3, 1, 0, 2)]
+    late = [watch.behind(place / 10, 50 + number / 8) for number, place in enumerate(order)]
+    assert not late[0]
+    assert all(late[120:])
 
 
 def test_a_jump_of_the_camera_clock_starts_anew() -> None:

@@ -186,6 +186,8 @@ def test_expired_person_is_not_recognised_and_then_removed(gallery, person):
     found = gallery.identify(person(4), threshold=0.5)
     assert found.decision is Outcome.REJECT
     assert "p4" not in {candidate.subject for candidate in found.candidates}
+    assert gallery.get("p4") == ()
+    assert gallery.get("p4", expired=True) == (person(4),)
     assert gallery.statistics().expired == 1
     assert gallery.expire(dry_run=True) == ("p4",)
     (receipt,) = gallery.expire()
@@ -198,8 +200,10 @@ def test_expiry_ahead_is_noticed_when_it_comes(gallery, person, monkeypatch):
     now = store.time.time()
     gallery.set_terms("p4", expires=now + 50)
     assert gallery.identify(person(4), threshold=0.9).subject == "p4"
+    assert gallery.get("p4") == (person(4),)
     monkeypatch.setattr(store.time, "time", lambda: now + 51)
     assert gallery.identify(person(4), threshold=0.9).subject is None
+    assert gallery.get("p4") == ()
 
 
 def test_clock_going_back_brings_nobody_back_and_keeps_the_log_in_order(gallery, person, monkeypatch):
@@ -210,6 +214,7 @@ def test_clock_going_back_brings_nobody_back_and_keeps_the_log_in_order(gallery,
     monkeypatch.setattr(store.time, "time", lambda: now - 1e6)
     gallery.enroll("after", person(51))
     assert gallery.identify(person(4), threshold=0.9).subject is None
+    assert gallery.get("p4") == ()
     times = [entry.at for entry in gallery.audit()]
     assert times == sorted(times)
     assert times[-1] == now + 100

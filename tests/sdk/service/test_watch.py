@@ -36,12 +36,18 @@ def status(busy: tuple[str, float] | None = None, arrived: int = 10, **values: o
 
 
 class MadeUpDoor:
-    def __init__(self, events: list[DoorEvent] | None = None, error: Exception | None = None) -> None:
-        self.status = status()
-        self._events, self._error = events or [], error
+    """Takes a picture after two looks, unless it fails before; its first look brings an event."""
 
-    def __iter__(self) -> Iterator[DoorEvent]:
-        yield from self._events
+    def __init__(self, error: Exception | None = None, *, blind: bool = False) -> None:
+        self.status, self.view = status(), None
+        self._error, self._blind = error, blind
+
+    def looks(self) -> Iterator[list[DoorEvent]]:
+        yield [DoorEvent.new(EventKind.CAMERA_LOST, "front", "cam")]
+        yield []
+        if not self._blind:
+            self.view = object()
+            yield []
         if self._error is not None:
             raise self._error
 
@@ -166,6 +172,34 @@ def test_door_that_breaks_begins_again_and_says_so(log: EventLog) -> None:
     assert kinds(log)[-1] is EventKind.STOPPED
     faults = [event.message for event in log.recent() if event.kind is EventKind.FAULT]
     assert faults == ["RuntimeError", "no such camera"]
+
+
+def test_door_that_never_takes_a_picture_pauses_longer_each_time_and_says_so_once(
+    log: EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[tuple[float, str | None]] = []
+    doors = [MadeUpDoor(CameraError("no such camera"), blind=True) for _ in range(8)]
+    runner = DoorRunner("front", "cam", lambda: doors.pop(0) if doors else MadeUpDoor(), log)
+    monkeypatch.setattr(runner._stop, "wait", lambda seconds: pauses.append((seconds, runner.problem)))
+    runner.start()
+    assert runner.join(20)
+    assert runner.restarts == 8
+    longest = [min(30.0, 0.5 * 2**failures) for failures in range(8)]
+    assert all(most / 2 <= pause <= most for (pause, _), most in zip(pauses, longest, strict=True))
+    assert {problem for _, problem in pauses} == {"no such camera"}
+    assert runner.problem is None
+    assert kinds(log) == [EventKind.STARTED, EventKind.FAULT, EventKind.RECOVERED, EventKind.STOPPED]
+
+
+def test_door_that_worked_begins_again_soon(log: EventLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    doors = [MadeUpDoor(CameraError("cable pulled")) for _ in range(8)]
+    runner = DoorRunner("front", "cam", lambda: doors.pop(0) if doors else MadeUpDoor(), log)
+    monkeypatch.setattr(runner._stop, "wait", pauses.append)
+    runner.start()
+    assert runner.join(20)
+    assert len(pauses) == 8
+    assert max(pauses) <= 0.5
 
 
 def test_door_goes_on_although_its_log_is_full(log: EventLog, monkeypatch: pytest.MonkeyPatch) -> None:

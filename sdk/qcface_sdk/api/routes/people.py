@@ -50,7 +50,7 @@ def enroll(
 @router.get("/subjects/{subject:path}", response_model=SubjectAnswer)
 def subject_of(request: Request, key: Reader, subject: Subject) -> dict[str, Any]:
     """Say what is known of a person, without biometrics."""
-    return {"subject": subject, "templates": len(state_of(request).gallery.get(subject))}
+    return {"subject": subject, "templates": len(state_of(request).gallery.get(subject, expired=True))}
 
 
 @router.delete("/subjects/{subject:path}", response_model=RemovalAnswer)

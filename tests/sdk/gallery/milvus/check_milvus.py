@@ -112,6 +112,8 @@ def test_expired_person_is_not_recognised(central):
     central.enroll("bob", person(2), expires=5e9)
     assert central.identify(person(1), threshold=0.5).subject is None
     assert central.identify(person(2), threshold=0.5).subject == "bob"
+    assert (central.get("ada"), central.get("bob")) == ((), (person(2),))
+    assert central.get("ada", expired=True) == (person(1),)
 
 
 def test_terms_are_noted_listed_and_end(central):
