@@ -66,7 +66,8 @@ def _add_quantisation(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--calibration", type=Path, nargs="+", default=[], metavar="FOLDER",
                        help="aligned 112 x 112 crops (default: portraits in the public domain)")  # fmt: skip
     group.add_argument("--table", type=Path, metavar="JSON", help="calibration table made elsewhere")
-    group.add_argument("--percentile", type=float, default=99.999, help="of activations kept (default: %(default)s)")
+    group.add_argument("--percentile", type=float, default=99.999,
+                       help="of activations kept, with --calibration (default: %(default)s)")  # fmt: skip
     group.add_argument("--exclude-nodes", nargs="+", default=[], metavar="LAYER", help="layers that stay in float")
     group.add_argument("--no-search", action="store_true", help="do not look for layers to keep in float")
 

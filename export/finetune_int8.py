@@ -1,8 +1,8 @@
 r"""Fine-tune a trained network under TensorRT's 8-bit rounding (quantisation-aware training) and emit its INT8 files.
 
-Rounds where and as the TensorRT file will (torchao PT2E, `pip install "qcface-sdk[qat]"`), trains weights and ranges
-with the loss, pictures and class weights of the recipe, held to the FP32 network's embeddings, and proves the INT8 file
-before and after on pictures of the recipe's held-out identities, both against the FP32 network from before.
+Rounds where and as the TensorRT file will (torchao PT2E; in a checkout `pip install ".[qat]"`), trains weights and
+ranges with the loss, pictures and class weights of the recipe, held to the FP32 network's embeddings, and proves the
+INT8 file before and after on pictures of the recipe's held-out identities, both against the FP32 network from before.
 
     python export/finetune_int8.py train/configs/edge.yaml --init RUN/checkpoint.pt --data DATA --out QAT --steps 300
 
@@ -221,6 +221,8 @@ def _print_change(before: ProofReport, after: ProofReport) -> None:
     for old, new in zip(before.figures, after.figures, strict=True):
         verdict = "ok  " if new.passed else "FAIL"
         print(f"{verdict} {new.name}: {old.value:.5g} before, {new.value:.5g} after (limit {new.limit})")
+    if after.unjudged:
+        print(f"not judged: {', '.join(after.unjudged)}")
     verdicts = ["passed" if report.passed else "failed" for report in (before, after)]
     print(f"without fine-tuning {verdicts[0]}, with it {verdicts[1]}")
 

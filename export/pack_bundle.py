@@ -3,6 +3,8 @@
 The JSON files follow the manifest (qcface_sdk/manifest.py): --thresholds is {"thresholds": [rows], "tails": [tails]},
 --quality {"quality": [maps]}, --proofs {"proofs": [proofs]}, --detector-info the object `detector` without `file`. Give
 --master for a recogniser whose graph was rewritten after export: templates stay comparable with those of the master.
+This packs one FP32 recogniser. INT8 files need thresholds and a quality map of their own as well as a proof, and get
+into a bundle by export/release.py, which makes all of them (--master begins with an FP32 file).
 Exit status 1: refused, nothing written.
 """
 
@@ -25,7 +27,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for option in _FILES:
         parser.add_argument(f"--{option}", type=Path, required=True, metavar="FILE")
-    parser.add_argument("--proofs", type=Path, metavar="FILE", help="what the export measured of the recogniser")
+    parser.add_argument("--proofs", type=Path, metavar="FILE", help="of prove.py --artifact recognizer-fp32")
     for option in _TEXTS:
         parser.add_argument(f"--{option}", required=True, metavar="TEXT")
     parser.add_argument("--master", type=Path, metavar="ONNX", help="FP32 master (default: the recogniser)")

@@ -1,8 +1,9 @@
 r"""Prove that an exported recogniser keeps what its FP32 reference can do; exit status 3 if it does not.
 
 With --pairs (LFW: a tar or folder of Name/Name_0001.webp) everything is judged; with --pictures (folders or tar files
-of aligned 112 x 112 crops without names) all but the recognition rates. Writes report.html and report.json always, and
-proof.json, as export/pack_bundle.py --proofs takes it, only if every figure kept its limit.
+of aligned 112 x 112 crops without names) all but the recognition rates. Removes what an earlier run left in --output,
+writes report.html and report.json of every file that can be judged, and proof.json, the manifest's entry, only if every
+figure kept its limit. INT8 files get into a bundle by export/release.py, which makes, proves and measures them.
 
 Example: python export/prove.py --reference recognizer.fp32.onnx --candidate recognizer.int8.onnx \
              --pairs DATA/lfw --output proof
@@ -31,6 +32,7 @@ from qcface_sdk.errors import QCFaceError  # noqa: E402
 from qcface_train.evaluation.lfw import read_lfw  # noqa: E402
 
 FAILED = 3
+_RESULTS = ("proof.json", "report.html", "report.json")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -66,6 +68,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _prove(args: argparse.Namespace) -> ProofReport:
+    # Of a candidate that cannot be judged, nothing may be left that speaks of another.
+    for name in _RESULTS:
+        (args.output / name).unlink(missing_ok=True)
     # All that can be wrong with the arguments is found before the long part begins.
     limits = read_limits(args.limits)
     if args.pairs:
@@ -89,8 +94,6 @@ def _prove(args: argparse.Namespace) -> ProofReport:
         reference_name=f"{args.reference.name} on {reference.runtime}",
         replicates=args.replicates,
     )
-    # A proof of an earlier run must not stand beside the report of a failed one.
-    (args.output / "proof.json").unlink(missing_ok=True)
     write_whole(args.output / "report.html", render_proof(report, make_strips(reference, candidate)).encode())
     write_whole(args.output / "report.json", report.to_json())
     if report.passed:

@@ -2,8 +2,9 @@ r"""From an FP32 master to the INT8 file of one runtime, judged by the gate befo
 
 Calibrates on --calibration (aligned 112 x 112 faces, no labels needed), searches the ranges of activations, looks for
 layers that must stay in float, and proves the file: on --pairs (LFW: everything), else on pictures of the calibration
-folders that were not calibrated on. Writes the file, FILE.table.json, FILE.proof.json and FILE.proof.html; when the
-gate refuses, the page alone.
+folders that were neither calibrated nor searched on; limits that these cannot bear are named as not judged. Writes the
+file, FILE.table.json, FILE.proof.json and FILE.proof.html; when the gate refuses, the page alone. It is for looking
+closer at one runtime: export/release.py makes the files of a bundle.
 
 Example: python export/quantize.py --master recognizer.fp32.onnx --calibration DATA/unlabelled --output int8.onnx
 Exit status 0: written. 1: something cannot be used. 3: refused; figures, limits and what to do are printed.
@@ -27,7 +28,7 @@ from qcface_export.face_check import check_faces  # noqa: E402
 from qcface_export.files import write_whole  # noqa: E402
 from qcface_export.mixed_precision import last_layers  # noqa: E402
 from qcface_export.model_checks import recognizer_embeddings  # noqa: E402
-from qcface_export.pictures import PictureSet, split_pictures  # noqa: E402
+from qcface_export.pictures import PictureSet, split_for_proof, split_pictures  # noqa: E402
 from qcface_export.proof import DEFAULT_LIMITS, ProofPictures, prove, read_limits, render_proof  # noqa: E402
 from qcface_export.proof.report import proofs_json  # noqa: E402
 from qcface_export.quantized_file import quantize  # noqa: E402
@@ -49,10 +50,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--pairs", type=Path, help="labelled set to prove on, not trained on: Name/Name_0001.webp")
     parser.add_argument("--pictures", type=int, default=256, help="to calibrate on (default: %(default)s)")
     parser.add_argument("--search-pictures", type=int, default=120, help="to search on (default: %(default)s)")
+    parser.add_argument(
+        "--proof-pictures", type=int, default=400, help="to prove on without --pairs (default: %(default)s)"
+    )
     parser.add_argument("--percentile", type=float, default=DEFAULT_PERCENTILE, help="of the table (%(default)s)")
     parser.add_argument("--no-range-search", action="store_true", help="take ranges as --percentile says")
-    parser.add_argument("--most-in-float", type=int, default=6, help="layers to keep in float at most (%(default)s)")
-    parser.add_argument("--ladder-faces", type=int, default=100, help="faces to damage (default: %(default)s)")
+    parser.add_argument(
+        "--most-in-float", type=int, default=6, help="layers to keep in float at most beside the last (%(default)s)"
+    )
+    parser.add_argument("--ladder-faces", type=int, default=200, help="faces to damage (default: %(default)s)")
     parser.add_argument("--limits", type=Path, default=DEFAULT_LIMITS, metavar="TOML", help="limits of the gate")
     return parser
 
@@ -75,8 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _quantize(args: argparse.Namespace) -> None:
     limits, master = read_limits(args.limits), args.master.read_bytes()
     recognizer_embeddings(master, "onnxruntime")
-    known, others = split_pictures(args.calibration, args.pictures, args.search_pictures)
-    pictures = _proof_pictures(args, others)
+    known, others, pictures = _pictures(args)
     check_faces(known)
     table = calibrate(master, known)
 
@@ -117,11 +122,16 @@ def _quantize(args: argparse.Namespace) -> None:
     print(f"{args.output}: {len(made.data):,} bytes")
 
 
-def _proof_pictures(args: argparse.Namespace, others: PictureSet) -> ProofPictures:
+def _pictures(args: argparse.Namespace) -> tuple[PictureSet, PictureSet, ProofPictures]:
+    """Return what to calibrate on, what to search on and what to prove on: three sets that share no picture."""
     if args.pairs:
+        known, others = split_pictures(args.calibration, args.pictures, args.search_pictures)
         faces = read_lfw(args.pairs)
-        return ProofPictures(args.pairs.stem, faces.crops, faces.subjects, args.ladder_faces)
-    return ProofPictures("pictures not calibrated on", others.crops, None, min(args.ladder_faces, len(others.crops)))
+        return known, others, ProofPictures(args.pairs.stem, faces.crops, faces.subjects, args.ladder_faces)
+    counts = (args.pictures, args.search_pictures, args.proof_pictures)
+    known, others, unseen = split_for_proof(args.calibration, *counts)
+    name = "pictures neither calibrated nor searched on"
+    return known, others, ProofPictures(name, unseen.crops, None, args.ladder_faces)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ from qcface_export.bundle_packing import CARD_FILE, INPUT, BundleParts  # noqa: 
 from qcface_export.calibration import network_input  # noqa: E402
 from qcface_export.errors import ExportError, GateError  # noqa: E402
 from qcface_export.files import write_whole  # noqa: E402
+from qcface_export.kept_steps import kept_name  # noqa: E402
 from qcface_export.layer_choice import CHOICE_FILE, TABLE_FILE  # noqa: E402
 from qcface_export.master_preparation import equalized_master, rounded_master  # noqa: E402
 from qcface_export.onnx_from_torch import checked_onnx, network_from_checkpoint, network_from_weights  # noqa: E402
@@ -67,7 +68,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--search-pictures", type=int, default=defaults.search_pictures, help="to search on (%(default)s)"
     )
-    parser.add_argument("--most-in-float", type=int, default=defaults.most_in_float, help="layers (%(default)s)")
+    parser.add_argument(
+        "--most-in-float", type=int, default=defaults.most_in_float, help="layers, beside the last (%(default)s)"
+    )
     parser.add_argument("--percentile", type=float, default=defaults.percentile, help="of the table (%(default)s)")
     parser.add_argument("--ladder-faces", type=int, default=defaults.ladder_faces, help="to damage (%(default)s)")
     parser.add_argument("--replicates", type=int, default=defaults.replicates, help="of a bootstrap (%(default)s)")
@@ -163,8 +166,8 @@ def _master(args: argparse.Namespace, say: Callable[[str], None]) -> bytes:
     if args.weights and not args.recipe:
         raise ExportError("--weights hold no architecture; give --recipe, the YAML file of the run")
     # Weights and recipe make the master; the same ones are not exported twice.
-    key = hashlib.sha256(source.read_bytes() + (args.recipe.read_bytes() if args.recipe else b"")).hexdigest()[:16]
-    path = args.work / f"exported-{key}.onnx"
+    given = source.read_bytes() + (args.recipe.read_bytes() if args.recipe else b"")
+    path = args.work / f"{kept_name('exported', hashlib.sha256(given).hexdigest())}.onnx"
     if not path.is_file():
         say(f"exporting {source} to ONNX")
         network = network_from_checkpoint(source) if args.checkpoint else network_from_weights(source, args.recipe)

@@ -23,9 +23,10 @@ from qcface_export.equalization import equalize  # noqa: E402
 from qcface_export.errors import ExportError  # noqa: E402
 from qcface_export.face_check import check_faces  # noqa: E402
 from qcface_export.files import write_whole  # noqa: E402
-from qcface_export.onnx_from_torch import export_recognizer  # noqa: E402
+from qcface_export.onnx_from_torch import checked_onnx, network_from_checkpoint  # noqa: E402
 from qcface_export.pictures import read_pictures, with_damage  # noqa: E402
 from qcface_export.weight_rounding import round_weights  # noqa: E402
+from qcface_sdk.errors import QCFaceError  # noqa: E402
 from qcface_train.checkpoint import CheckpointError  # noqa: E402
 
 
@@ -46,15 +47,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         pictures = read_pictures(options.pictures, 256 if steps else 64) if options.pictures else None
         inputs = network_input(pictures.crops[:64], INPUT) if pictures else None
-        agreement = export_recognizer(options.checkpoint, options.output, inputs)
+        model, agreement = checked_onnx(network_from_checkpoint(options.checkpoint), inputs)
         if steps and pictures:
             check_faces(pictures)
             seen = with_damage(pictures)
             for step in steps:
-                prepared = step(options.output.read_bytes(), seen)
-                write_whole(options.output, prepared.model)
+                prepared = step(model, seen)
+                model = prepared.model
                 print(prepared)
-    except (CheckpointError, ExportError, OSError) as error:
+        # Written when all that was asked for is done: a step that refuses leaves what was there.
+        write_whole(options.output, model)
+    except (CheckpointError, ExportError, QCFaceError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     print(f"{options.output}: {options.output.stat().st_size} bytes, {agreement}")

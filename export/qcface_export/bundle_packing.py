@@ -173,9 +173,9 @@ def _check_derived(
             raise ModelFormatError(f"{artifact.id} must give embeddings of {dimension} numbers, got {got}")
         where = f"{artifact.id} on {runtime}"
         if not any((proof.artifact, proof.runtime) == (artifact.id, runtime) and proof.passed for proof in proofs):
-            raise ModelFormatError(f"{where} has no passed proof; run export/prove.py and pass its proof.json")
+            raise ModelFormatError(f"{where} has no passed proof; export/release.py makes files with their proofs")
         if not any((row.artifact, row.runtime) == (artifact.id, runtime) for row in thresholds):
-            raise ModelFormatError(f"{where} has no thresholds of its own; run train/evaluate.py on it")
+            raise ModelFormatError(f"{where} has no thresholds of its own; export/release.py measures them")
 
 
 def write_bundle(bundle: Bundle, folder: Path, file: Path | None = None, *, overwrite: bool = False) -> None:

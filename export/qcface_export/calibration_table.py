@@ -137,6 +137,15 @@ class CalibrationTable:
         """SHA-256 of the JSON."""
         return hashlib.sha256(self.to_json()).hexdigest()
 
+    @property
+    def is_searched(self) -> bool:
+        """Whether the ranges stand for every percentile, as those of `range_search` do: another one changes nothing."""
+        return all(
+            seen.limits(float(percentile)) == seen.limits(FULL_RANGE)
+            for seen in self.tensors.values()
+            for percentile in seen.percentiles
+        )
+
     def check_model(self, model: bytes) -> None:
         """Check that the table is of this model.
 

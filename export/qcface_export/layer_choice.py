@@ -29,7 +29,7 @@ class LayerChoice:
     table_sha256: str
     """SHA-256 of the calibration table that activations were scaled by."""
     percentile: float
-    """Percentile of it."""
+    """Percentile of it, or where the search for its ranges began."""
     layers: tuple[str, ...]
     """Names of the layers in the master."""
     search: tuple[str, ...]
@@ -64,5 +64,8 @@ class LayerChoice:
         return dump_object(self)
 
     def fits(self, table: CalibrationTable, percentile: float) -> bool:
-        """Return whether it was found with this table and percentile; with others, other layers may be needed."""
-        return self.table_sha256 == table.sha256 and self.percentile == percentile
+        """Return whether it was found with these ranges; with others, other layers may be needed.
+
+        The percentile counts where the table's ranges depend on it; those that a search found do not.
+        """
+        return self.table_sha256 == table.sha256 and (table.is_searched or self.percentile == percentile)

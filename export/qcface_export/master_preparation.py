@@ -11,6 +11,7 @@ from collections.abc import Callable
 from qcface_export.equalization import Equalized, equalize
 from qcface_export.face_check import check_faces
 from qcface_export.files import write_whole
+from qcface_export.kept_steps import kept_name
 from qcface_export.model_checks import recognizer_embeddings
 from qcface_export.pictures import PictureSet, split_pictures
 from qcface_export.release import ReleaseOptions
@@ -52,8 +53,7 @@ def _prepared(
 ) -> bytes:
     recognizer_embeddings(master, "onnxruntime")
     pictures, _ = split_pictures(options.calibration, options.pictures, options.search_pictures)
-    key = hashlib.sha256(master + pictures.sha256.encode()).hexdigest()[:16]
-    path = options.work / f"{name}-{key}.onnx"
+    path = options.work / f"{kept_name(name, hashlib.sha256(master).hexdigest(), pictures.sha256)}.onnx"
     if not path.is_file():
         check_faces(pictures)
         prepared = prepare(master, pictures)

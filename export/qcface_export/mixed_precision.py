@@ -117,7 +117,7 @@ def search_layers(
     limits : mapping of str to Limit
         Of the gate; the figures that need no labels are judged here.
     most : int
-        Layers to keep in float at most.
+        Layers to keep in float at most, beside those of `start`.
     room : float
         Share of each limit to stay within, because the gate judges other pictures.
     start : sequence of str
@@ -145,7 +145,8 @@ def search_layers(
         layers = [*start, *(name for name in guess if name not in start)]
         if judge(layers)[0] <= room:
             kept = _prune(layers, layers[len(start) :], judge, room)
-            return Search(tuple(kept), before, tuple(_steps(kept, start, shares, judge)))
+            if len(kept) - len(start) <= most:
+                return Search(tuple(kept), before, tuple(_steps(kept, start, shares, judge)))
     chosen = _enough(chosen, shares, pairs, judge, most, room, progress)
     kept = _prune(chosen, chosen[len(start) :], judge, room)
     return Search(tuple(kept), before, tuple(_steps(kept, start, shares, judge)))
@@ -170,7 +171,8 @@ def _enough(
     if strain > room:
         raise GateError(
             f"{len(chosen)} layers in float ({', '.join(chosen)}) still leave {figure} at {100 * strain:.0f} % of its "
-            "limit; raise --most-in-float or ship FP32"
+            f"limit, wanted {100 * room:.0f} %; allow more of them (release.py, quantize.py: --most-in-float), or ship "
+            "FP32"
         )
     return chosen
 

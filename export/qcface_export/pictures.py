@@ -85,15 +85,42 @@ def split_pictures(places: Sequence[Path], calibrate_on: int, search_on: int) ->
     CalibrationError
         As `read_pictures`, and if there are fewer than half of those wanted.
     """
-    wanted = calibrate_on + search_on
+    found = _enough_pictures(places, calibrate_on + search_on, "calibrate and search on")
+    return _split(found, range(len(found.crops)), search_on)
+
+
+def split_for_proof(
+    places: Sequence[Path], calibrate_on: int, search_on: int, prove_on: int
+) -> tuple[PictureSet, PictureSet, PictureSet]:
+    """Read pictures as `split_pictures` does, and others again to prove on, as they are.
+
+    Where there are fewer than wanted, each of the three gets its share.
+
+    Raises
+    ------
+    CalibrationError
+        As `split_pictures`.
+    """
+    wanted = calibrate_on + search_on + prove_on
+    found = _enough_pictures(places, wanted, "calibrate, search and prove on")
+    count = len(found.crops)
+    proof = np.linspace(0, count - 1, round(prove_on * count / wanted)).astype(int).tolist()
+    return *_split(found, sorted(set(range(count)) - set(proof)), search_on), _rows(found, proof)
+
+
+def _enough_pictures(places: Sequence[Path], wanted: int, purpose: str) -> PictureSet:
     found = read_pictures(places, wanted)
     if len(found.crops) < wanted / 2:
         raise CalibrationError(
-            f"{wanted} pictures are wanted to calibrate and search on, got {len(found.crops)}; give more of them"
+            f"{wanted} pictures are wanted to {purpose}, got {len(found.crops)}; give more of them, or ask for fewer"
         )
+    return found
+
+
+def _split(found: PictureSet, rows: Sequence[int], search_on: int) -> tuple[PictureSet, PictureSet]:
     # Every third goes to the search, so that both see all places.
-    search = list(range(2, len(found.crops), 3))[:search_on]
-    rest = sorted(set(range(len(found.crops))) - set(search))
+    search = rows[2::3][:search_on]
+    rest = sorted(set(rows) - set(search))
     return with_damage(_rows(found, rest)), with_damage(_rows(found, search))
 
 

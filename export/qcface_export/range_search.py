@@ -24,7 +24,7 @@ from qcface_export.onnx_graph import Graph
 from qcface_export.proof.limits import Limit
 from qcface_export.quantized_file import EMITTERS, embed_with
 
-_STEPS = (0.85, 1.15)
+STEPS = (0.85, 1.15)
 """Factors tried on a range, again and again while they help."""
 _NARROWEST, _WIDEST = 0.3, 2.0
 _NARROWEST_BELOW = 0.1
@@ -117,7 +117,7 @@ def _improve(
     factors: dict[str, tuple[float, float]], name: str, judge: _Judge, best: float, narrowest: float, *, high_too: bool
 ) -> float:
     """Move the range of one tensor, or its low end alone, while that helps; return the strain then."""
-    for step in _STEPS:
+    for step in STEPS:
         moved = False
         while True:
             low, high = factors.get(name, _UNCHANGED)

@@ -13,13 +13,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from qcface_export.bundle_packing import RECOGNIZER_FILE, RECOGNIZER_ID
 from qcface_export.calibration import calibrate
-from qcface_export.calibration_table import DEFAULT_PERCENTILE, CalibrationTable
+from qcface_export.calibration_table import DEFAULT_PERCENTILE, SMALL_TENSOR, CalibrationTable
 from qcface_export.embedders import KeptRecognizer
 from qcface_export.errors import GateError
 from qcface_export.face_check import check_faces
 from qcface_export.files import write_whole
+from qcface_export.kept_steps import kept_name
 from qcface_export.latency import Latency, measure_latency
 from qcface_export.layer_choice import VERSION, LayerChoice
 from qcface_export.mixed_precision import last_layers
@@ -28,16 +31,14 @@ from qcface_export.pictures import PictureSet, split_pictures
 from qcface_export.proof import Limit, ProofPictures, ProofReport, prove, read_limits, render_proof
 from qcface_export.proof.strips import make_strips
 from qcface_export.quantized_file import EMITTERS, TENSORRT, quantize
-from qcface_export.range_search import search_ranges
+from qcface_export.range_search import STEPS, search_ranges
 from qcface_train.evaluation.lfw import VerificationSet, read_lfw
 from qcface_train.evaluation.run import Options, measure
 
 Figures = dict[str, Any]
 
 # In the names of kept figures: what is measured changed, so that those of an earlier version are made anew.
-_FIGURES_VERSION = 3
-# Likewise in the names of kept ranges.
-_RANGES_VERSION = 2
+_FIGURES_VERSION = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ class ReleaseOptions:
     search_ranges: bool = True
     """Whether each range is then tried narrower and wider."""
     most_in_float: int = 6
-    """Layers to keep in float at most."""
+    """Layers to keep in float at most, beside those behind the last pooling."""
     ladder_faces: int = 200
     """Faces that are damaged."""
     replicates: int = 1000
@@ -143,6 +144,7 @@ class Release:
         self._master_key = hashlib.sha256(master).hexdigest()[:16]
         recognizer_embeddings(master, "onnxruntime")
         self._faces: VerificationSet | None = None
+        self._faces_key = ""
         self._split: tuple[PictureSet, PictureSet] | None = None
         self._found: list[tuple[str, ...]] = []
 
@@ -151,21 +153,20 @@ class Release:
         """The labelled set."""
         if self._faces is None:
             self._faces = read_lfw(self.options.pairs)
+            self._faces_key = _key_of(self._faces, self.options.pairs_name)
         return self._faces
 
     def table(self) -> CalibrationTable:
         """Calibrate and search the ranges, or take the table of an earlier run."""
-        table = self._kept_table("table", self._calibrate)
+        made_of = (self._master_key, self._pictures()[0].sha256)
+        table = self._kept_table(kept_name("table", *made_of), self._calibrate)
         if not self.options.search_ranges:
             return table
-        limits = sorted((name, limit.kind, limit.value) for name, limit in self.options.limits.items())
-        asked = (_RANGES_VERSION, self._forms(), self.options.percentile, limits)
-        key = hashlib.sha256(repr(asked).encode()).hexdigest()[:16]
-        return self._kept_table(f"ranges-{key}", lambda: self._search(table))
+        asked = (self._forms(), self.options.percentile, self._limits(), SMALL_TENSOR, STEPS, _RANGE_PICTURES)
+        return self._kept_table(kept_name("ranges", *made_of, *asked), lambda: self._search(table))
 
     def _kept_table(self, name: str, make: Callable[[], CalibrationTable]) -> CalibrationTable:
-        pictures, _ = self._pictures()
-        path = self._work / f"{name}-{self._master_key}-{pictures.sha256[:16]}.json"
+        path = self._work / f"{name}.json"
         if path.is_file():
             table = CalibrationTable.from_json(path.read_bytes())
             table.check_model(self.master)
@@ -196,6 +197,10 @@ class Release:
         )
         self._say(str(found))
         return found.table
+
+    def _limits(self) -> list[tuple[str, str, float]]:
+        """Return the limits that searches look at, in a fixed order."""
+        return sorted((name, limit.kind, limit.value) for name, limit in self.options.limits.items())
 
     def _forms(self) -> dict[str, str]:
         """Return what the ranges must suit: every form that is made, and the backend that runs it here."""
@@ -242,9 +247,11 @@ class Release:
     def _made(self, target: Target) -> _Made:
         """Make one file that passes the gate, with less and less room for the search."""
         table = self.table()
-        start = last_layers(self.master, table)
+        first = start = last_layers(self.master, table)
+        most = max(self.options.most_in_float, _MOST_FOR_TENSORRT if target.form == TENSORRT else 0)
         for room in _ROOMS:
-            kept = self._layers(target, table, room, start)
+            # What an earlier search left in float counts, too.
+            kept = self._layers(target, table, room, start, most - (len(start) - len(first)))
             data = EMITTERS[target.form](
                 self.master, table, percentile=self.options.percentile, nodes_in_float=kept.layers
             )
@@ -259,11 +266,11 @@ class Release:
         proof.check()
         raise AssertionError("a failed proof passed its check")
 
-    def _layers(self, target: Target, table: CalibrationTable, room: float, start: tuple[str, ...]) -> _Layers:
-        """Search for layers to keep in float, or take what an earlier run found."""
+    def _layers(
+        self, target: Target, table: CalibrationTable, room: float, start: tuple[str, ...], most: int
+    ) -> _Layers:
+        """Search for at most `most` layers to keep in float beside `start`, or take what an earlier run found."""
         _, pictures = self._pictures()
-        most = max(self.options.most_in_float, _MOST_FOR_TENSORRT if target.form == TENSORRT else 0)
-        limits = sorted((name, limit.kind, limit.value) for name, limit in self.options.limits.items())
         asked = (
             table.sha256,
             pictures.sha256,
@@ -273,9 +280,10 @@ class Release:
             start,
             self._found,
             most,
-            limits,
+            self._limits(),
+            SMALL_TENSOR,
         )
-        path = self._work / f"layers-{hashlib.sha256(repr(asked).encode()).hexdigest()[:16]}.json"
+        path = self._work / f"{kept_name('layers', *asked)}.json"
         if path.is_file():
             found = json.loads(path.read_text(encoding="utf-8"))
             return _Layers(tuple(found["layers"]), tuple(found["lines"]))
@@ -327,8 +335,8 @@ class Release:
 
     def measure(self, path: Path, artifact: str, runtime: str) -> Figures:
         """Measure thresholds, quality and gates of one file on one runtime, or take those of an earlier run."""
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-        key = f"{digest}-{runtime}-{self.options.ladder_faces}-{self.options.replicates}"
+        digest, faces = hashlib.sha256(path.read_bytes()).hexdigest()[:16], self.faces
+        key = f"{digest}-{runtime}-{self._faces_key}-{self.options.ladder_faces}-{self.options.replicates}"
         kept = self._work / f"figures{_FIGURES_VERSION}-{key}.json"
         if kept.is_file():
             found: Figures = json.loads(kept.read_text(encoding="utf-8"))
@@ -343,7 +351,7 @@ class Release:
             ladder_faces=self.options.ladder_faces,
             replicates=self.options.replicates,
         )
-        figures = measure(options, recognizer, self.faces)
+        figures = measure(options, recognizer, faces)
         recognizer.close()
         if "reason" in figures["quality"]:
             raise GateError(f"{artifact} on {runtime} has no quality map: {figures['quality']['reason']}")
@@ -369,3 +377,11 @@ class Release:
         files = [(f"FP32 on {runtime}", self.master, runtime) for runtime in runtimes]
         files += [(f"INT8 on {item.target.runtime}", item.data, item.target.runtime) for item in released]
         return measure_latency(files)
+
+
+def _key_of(faces: VerificationSet, name: str) -> str:
+    """Return a hash of a labelled set and of its name, which the origin of every figure holds."""
+    labels = (name, faces.names, faces.subjects.tolist(), faces.pairs.tolist(), faces.same.tolist(), faces.folds)
+    digest = hashlib.sha256(repr(labels).encode())
+    digest.update(np.ascontiguousarray(faces.crops).data)
+    return digest.hexdigest()[:16]

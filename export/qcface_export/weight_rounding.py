@@ -7,7 +7,8 @@ Post-Training Quantization for Generative Pre-trained Transformers, ICLR 2023 (a
 convolutions.
 
 The result is again a float network. Each output channel's weights are whole multiples of its largest weight / 127, so
-every 8-bit form of it holds exactly these weights, and only activations remain to be rounded.
+every 8-bit form of it holds exactly these weights, and only activations remain to be rounded. TensorRT's forms alone
+round each channel's step to what FP16 can hold, by 0.05 % at most; their integers are the same.
 """
 
 from __future__ import annotations

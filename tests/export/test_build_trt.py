@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import subprocess
 import sys
@@ -20,9 +21,11 @@ from qcface_export.bundle_packing import INPUT
 from qcface_export.calibration import calibrate
 from qcface_export.calibration_table import CalibrationTable
 from qcface_export.emit import emit_openvino_int8, emit_trt
+from qcface_export.errors import CalibrationError, GateError
 from qcface_export.layer_choice import CHOICE_FILE, TABLE_FILE, LayerChoice
+from qcface_export.mixed_precision import Search, Step
 from qcface_export.pictures import PictureSet
-from qcface_export.proof import ProofPictures
+from qcface_export.proof import ProofPictures, read_limits
 from qcface_export.shippable_pictures import shippable_pictures
 from qcface_export.tensorrt import Request, typed_files
 from qcface_sdk import selection
@@ -34,6 +37,7 @@ from qcface_sdk.runtime import trt_open
 from qcface_sdk.runtime.engine_store import read_engine
 from qcface_sdk.runtime.trt_open import TrtEnvironment
 from scripts import load_script
+from small_networks import small_network
 from tiny_models import INT8, two_file_bundle
 
 Build = Callable[..., int]
@@ -299,6 +303,37 @@ def test_an_int8_engine_slower_than_fp16_is_not_installed_unless_insisted(
         assert engine.precision == "fp16"  # the fastest comes first
 
 
+def test_an_engine_is_judged_at_the_thresholds_of_the_people_that_are_given(
+    build: Build,
+    script: ModuleType,
+    gpu: TrtEnvironment,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    rng: np.random.Generator,
+) -> None:
+    """Drawn people lie much nearer to each other than those whose thresholds the bundle holds."""
+    for person in range(40):
+        (tmp_path / "people" / f"P_{person}").mkdir(parents=True)
+        base = rng.integers(0, 256, (14, 14, 3)).repeat(8, axis=0).repeat(8, axis=1)
+        for count in (1, 2):
+            crop = np.clip(base + rng.normal(0, 40, base.shape), 0, 255).astype(np.uint8)
+            cv2.imwrite(str(tmp_path / "people" / f"P_{person}" / f"P_{person}_{count:04d}.png"), crop)
+    judged = {name: read_limits()[name] for name in ("threshold_shift", "fmr_factor", "cross_fmr_factor")}
+    for module in (typed_files, sys.modules["qcface_export.tensorrt.engines"]):
+        monkeypatch.setattr(module, "proof_limits", lambda request: judged)
+    given = typed_files.proof_pictures
+    for module in (typed_files, script):
+        few = lambda request: dataclasses.replace(given(request), ladder_faces=1)  # noqa: E731
+        monkeypatch.setattr(module, "proof_pictures", few)
+    monkeypatch.setattr(script, "parse_with_rtx", lambda files, request: [])
+    assert build("--int8", "--pairs", "people", "--allow-slower") == 0
+    # The INT8 file of the bundle is FP32 times 8.01 / 8: all directions are the same.
+    for name in ("recognizer-trt-int8-fp32-on-cpu", "recognizer-trt-int8", "recognizer-trt-fp16"):
+        report = json.loads((tmp_path / "qcface-trt" / f"{name}.json").read_bytes())
+        assert report["figures"]["threshold_shift"]["value"] == pytest.approx(0, abs=1e-3), name
+        assert report["details"]["rates"][0]["threshold"] != pytest.approx(0.2, abs=0.02)  # the bundle's at FMR 1e-2
+
+
 def test_an_engine_that_computes_something_else_is_not_installed(
     build: Build, gpu: TrtEnvironment, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -361,7 +396,54 @@ def test_table_and_layers_of_the_bundle_are_used_where_they_fit(
     assert typed_files._shipped_choice(request, table) == (
         ("node_conv2d_1",) if change in (None, "other model") else None
     )
-    assert len(said) == (change != "other percentile") + (change == "other model")
+    assert len(said) == 1 + (change == "other model")
+
+
+def test_another_percentile_with_a_searched_table_is_refused_and_keeps_the_layers_of_the_release(
+    bundle: Path, tmp_path: Path, small_table: CalibrationTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends = {name: max(-seen.minimum, seen.maximum) for name, seen in small_table.tensors.items()}
+    ranges = {
+        name: dataclasses.replace(seen, percentiles=dict.fromkeys(seen.percentiles, ends[name]))
+        for name, seen in small_table.tensors.items()
+    }
+    searched = small_table.with_ranges(ranges)
+    assert searched.is_searched
+    assert not small_table.is_searched
+    monkeypatch.setattr(Request, "master", small_network())
+    for table, percentile, refused in ((searched, 100, True), (searched, 99.999, False), (small_table, 100, False)):
+        (tmp_path / "table.json").write_bytes(table.to_json())
+        request = Request(Bundle.load(bundle), tmp_path, table=tmp_path / "table.json", percentile=percentile)
+        if refused:
+            with pytest.raises(CalibrationError, match="would change nothing.* --calibration FOLDER"):
+                typed_files._table(request)
+        else:
+            assert typed_files._table(request) == table
+    assert LayerChoice(1, searched.sha256, 99.99, ("node_b1",), (), (), "tests").fits(searched, 99.999)
+
+
+@pytest.mark.parametrize("suffices", [True, False])
+def test_search_counts_the_layers_that_the_release_chose(
+    suffices: bool, bundle: Path, tmp_path: Path, small_table: CalibrationTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, object] = {}
+
+    def search(*_: object, **options: object) -> Search:
+        asked.update(options)
+        if not suffices:
+            raise GateError("16 layers in float still leave cosine_mean at 120 % of its limit")
+        return Search((*options["start"], "node_b1"), Step("", 0.0, 1.0, ""), ())
+
+    drawn = ProofPictures("drawn", np.zeros((10, 112, 112, 3), np.uint8))
+    monkeypatch.setattr(typed_files, "proof_pictures", lambda request: drawn)
+    monkeypatch.setattr(typed_files, "_embed", lambda *_: np.ones((10, 4), np.float32))
+    monkeypatch.setattr(typed_files, "search_layers", search)
+    monkeypatch.setattr(Request, "master", small_network())
+    request = Request(Bundle.load(bundle), tmp_path)
+    found = typed_files._search(request, small_table, ("node_stem", "node_project"))
+    assert asked["start"] == ("node_pool", "node_project", "node_stem")
+    assert asked["most"] == 15
+    assert found == ((*asked["start"], "node_b1") if suffices else ("node_stem", "node_project"))
 
 
 @pytest.mark.parametrize("precision", ["int8-fp32", "openvino"])

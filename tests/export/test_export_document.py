@@ -29,7 +29,7 @@ def test_scripts_know_the_options_they_are_shown_with() -> None:
     for script, options in shown.items():
         check_script(f"python {script} {options}")
     assert DOCUMENT.commands == []
-    assert DOCUMENT.others == ['pip install "qcface-sdk[export]"']
+    assert DOCUMENT.others == ['pip install ".[export]"']
 
 
 def test_every_option_in_the_text_is_one_of_a_script() -> None:

@@ -74,7 +74,7 @@ def test_search_puts_back_what_the_later_layers_made_needless(small_table: Calib
 
 
 def test_search_that_does_not_succeed_says_how_near_it_came(small_table: CalibrationTable) -> None:
-    with pytest.raises(GateError, match=r"2 layers in float .* still leave .* % of its limit; raise"):
+    with pytest.raises(GateError, match=r"2 layers in float .* still leave .* % of its limit, wanted 90 %; allow more"):
         search(Files(dict.fromkeys(LAYERS, 0.05)), small_table, most=2)
 
 
@@ -90,6 +90,14 @@ def test_search_takes_a_guess_that_suffices_without_searching(small_table: Calib
     # the needless layer of the guess goes back into 8 bits
     assert found.layers == ("node_pool",)
     assert len(files.runs) < len(LAYERS)
+
+
+def test_search_takes_no_guess_of_more_layers_than_allowed(small_table: CalibrationTable) -> None:
+    files = Files({"node_pool": 0.03, "node_b2": 0.03})
+    guess = ("node_pool", "node_b2")
+    assert search(files, small_table, guesses=[guess], most=2).layers == guess
+    with pytest.raises(GateError, match="1 layers in float"):
+        search(files, small_table, guesses=[guess], most=1)
 
 
 class Between(Files):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from qcface_export.errors import CalibrationError
-from qcface_export.pictures import PictureSet, read_pictures, with_damage
+from qcface_export.pictures import PictureSet, read_pictures, split_for_proof, with_damage
 from small_networks import small_pictures
 
 
@@ -72,6 +72,16 @@ def test_read_pictures_of_a_broken_picture_names_the_file(folder: Path) -> None:
     (folder / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     with pytest.raises(CalibrationError, match=r"a\.png"):
         read_pictures([folder], 10)
+
+
+def test_split_for_proof_shares_no_picture_and_divides_what_there_is(folder: Path) -> None:
+    count = len(read_pictures([folder], 100).crops)
+    known, searched, proof = split_for_proof([folder], count, count // 2, count // 2)  # twice what there is
+    parts = [{name for name in part.names if " " not in name} for part in (known, searched, proof)]
+    assert sum(map(len, parts)) == len(set.union(*parts)) == count
+    assert len(parts[2]) == round(count / 4)
+    with pytest.raises(CalibrationError, match=f"{4 * count} pictures are wanted to calibrate, search and prove on"):
+        split_for_proof([folder], 2 * count, count, count)
 
 
 def test_with_damage_adds_a_damaged_copy_of_every_fourth(small_set: PictureSet) -> None:

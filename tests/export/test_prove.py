@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import pytest
 
+from qcface_export.proof import read_limits
 from scripts import load_script
 from small_networks import small_network, small_pictures
 from tiny_models import tiny_recognizer
@@ -54,6 +55,18 @@ def test_a_proof_is_written_when_all_is_kept_and_removed_by_the_next_failure(
     assert "this file must not ship" in (tmp_path / "proof" / "report.html").read_text()
 
 
+@pytest.mark.parametrize("broken", ["candidate", "limits"])
+def test_nothing_of_an_earlier_run_stands_where_a_candidate_cannot_be_judged(
+    prove: Prove, limits: tuple[str, str], tmp_path: Path, broken: str
+) -> None:
+    assert prove(small_network(), small_network(), *limits) == 0
+    assert len(list((tmp_path / "proof").iterdir())) == 3
+    if broken == "limits":
+        Path(limits[1]).write_text("no TOML")
+    assert prove(small_network(), small_network() if broken == "limits" else b"no ONNX", *limits) == 1
+    assert list((tmp_path / "proof").iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("reference", "candidate", "message"),
     [
@@ -80,3 +93,7 @@ def test_a_normalised_candidate_fails_by_its_magnitudes(
     assert "FAIL norm_bias" in out
     assert "FAIL magnitude_spearman" in out
     assert "FAIL cosine_mean" not in out
+    assert "not judged: ladder_spearman_loss_worst (needs 200 damaged faces, got 2), threshold_shift (needs la" in out
+    report = json.loads((tmp_path / "proof" / "report.json").read_text())
+    assert len(report["not_judged"]) == len(read_limits()) - len(report["figures"])
+    assert "Not judged: ladder_spearman_loss_worst" in (tmp_path / "proof" / "report.html").read_text()

@@ -62,6 +62,7 @@ def test_found_ranges_stand_for_every_percentile_and_belong_to_the_same_model(
 ) -> None:
     found = search_ranges(small_network(), small_table, FORMS, small_set.crops, read_limits())
     found.table.check_model(small_network())
+    assert found.table.is_searched
     assert CalibrationTable.from_json(found.table.to_json()) == found.table
     for name, seen in small_table.tensors.items():
         low, high = seen.limits(99.999)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -11,17 +13,21 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from qcface_export import embedders, master_preparation
+from qcface_export import embedders, kept_steps, master_preparation
 from qcface_export import release as release_module
 from qcface_export.embedders import KeptRecognizer
 from qcface_export.emit import emit_trt
 from qcface_export.errors import GateError
 from qcface_export.layer_choice import CHOICE_FILE, TABLE_FILE, LayerChoice
 from qcface_export.master_preparation import equalized_master, rounded_master
-from qcface_export.proof import Limit, ProofReport
+from qcface_export.mixed_precision import Search, Step
+from qcface_export.proof import Limit, ProofPictures, ProofReport, read_limits
 from qcface_export.proof.report import Figure
+from qcface_export.quantized_file import QuantizedFile
+from qcface_export.range_search import RangeSearch
 from qcface_export.release import TARGETS, Release, ReleaseOptions
 from qcface_sdk.errors import ModelFormatError
+from qcface_train.evaluation.lfw import VerificationSet
 from scripts import load_script
 from small_networks import embed, small_network, small_pictures
 from tiny_models import tiny_recognizer
@@ -77,6 +83,69 @@ def test_release_calibrates_once_for_the_same_pictures(tmp_path: Path, monkeypat
     assert [line for line in said[2:-1] if not line.startswith("ranges: ")] == []
 
 
+@pytest.mark.parametrize(
+    ("module", "name", "value", "anew"),
+    [
+        (kept_steps, "STEPS_VERSION", 0, ["calibrate", "search"]),
+        (release_module, "SMALL_TENSOR", 5, ["search"]),
+        (release_module, "STEPS", (0.5, 2.0), ["search"]),
+        (release_module, "_RANGE_PICTURES", 5, ["search"]),
+    ],
+    ids=["version", "small tensors", "steps", "pictures"],
+)
+def test_release_makes_anew_what_another_version_would_make_otherwise(
+    tmp_path: Path, small_table, monkeypatch, module: object, name: str, value: object, anew: list[str]
+) -> None:
+    write_crops(tmp_path / "crops", small_pictures(12))
+    made: list[str] = []
+    monkeypatch.setattr(release_module, "check_faces", lambda pictures: None)
+    monkeypatch.setattr(release_module, "calibrate", lambda *_: made.append("calibrate") or small_table)
+    found = RangeSearch(small_table, {}, 1.0, 1.0)
+    monkeypatch.setattr(release_module, "search_ranges", lambda *_, **__: made.append("search") or found)
+    for _ in range(2):
+        Release(small_network(), options(tmp_path), lambda text: None).table()
+    assert made == ["calibrate", "search"]
+    monkeypatch.setattr(module, name, value)
+    Release(small_network(), options(tmp_path), lambda text: None).table()
+    assert made[2:] == anew
+
+
+def _in_another_order(faces: VerificationSet) -> VerificationSet:
+    return dataclasses.replace(faces, crops=np.ascontiguousarray(faces.crops[::-1]))
+
+
+def _of_other_people(faces: VerificationSet) -> VerificationSet:
+    return dataclasses.replace(faces, subjects=faces.subjects[::-1])
+
+
+def _with_pairs(faces: VerificationSet) -> VerificationSet:
+    return dataclasses.replace(faces, pairs=np.array([[0, 1]]), same=np.array([True]), folds=1)
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [(_in_another_order, "LFW"), (_of_other_people, "LFW"), (_with_pairs, "LFW"), (lambda faces: faces, "ours")],
+    ids=["pictures", "people", "pairs", "name"],
+)
+def test_figures_of_another_labelled_set_are_measured_anew(
+    master: Path, tmp_path: Path, monkeypatch, change: Callable[[VerificationSet], VerificationSet], name: str
+) -> None:
+    write_people(tmp_path / "pairs")
+    names: list[str] = []
+    stand_in = lambda options, *_: names.append(options.data_name) or {"quality": {}, "count": len(names)}  # noqa: E731
+    monkeypatch.setattr(release_module, "measure", stand_in)
+
+    def count(**changes: object) -> int:
+        release = Release(small_network(), options(tmp_path, **changes), lambda text: None)
+        return int(release.measure(master, "recognizer-fp32", "onnxruntime")["count"])
+
+    assert [count(), count()] == [1, 1]
+    read = release_module.read_lfw
+    monkeypatch.setattr(release_module, "read_lfw", lambda path: change(read(path)))
+    assert count(pairs_name=name) == 2
+    assert names == ["LFW", name]
+
+
 @pytest.mark.parametrize("passes", [True, False])
 def test_release_gives_build_trt_its_table_and_the_layers_if_some_pass(
     repository: Path, tmp_path: Path, monkeypatch, passes: bool
@@ -116,6 +185,27 @@ def test_release_chooses_layers_of_the_form_for_tensorrt_that_pass_its_gate(tmp_
     assert any("cosine_mean" in line for line in choice.proof)
     (kept,) = (tmp_path / "work").glob("recognizer-trt-int8-fp32-*.onnx")
     assert kept.read_bytes() == emit_trt(small_network(), release.table(), "int8-fp32", nodes_in_float=choice.layers)
+
+
+def test_release_counts_what_earlier_searches_left_in_float(tmp_path: Path, small_table, monkeypatch) -> None:
+    write_crops(tmp_path / "crops", small_pictures(12))
+    release = Release(small_network(), options(tmp_path, most_in_float=3), lambda text: None)
+    monkeypatch.setattr(release, "table", lambda: small_table)
+    failed = Figure("cosine_mean", 0.5, Limit("at_least", 0.9, "drawn patterns", "none"))
+    report = ProofReport("recognizer-int8", "onnxruntime", "FP32", "tests", (failed,), {})
+    monkeypatch.setattr(release, "_prove", lambda *_: report)
+    left = iter(["node_stem", "node_a1"])
+    asked: list[tuple[int, tuple[str, ...]]] = []
+
+    def quantize(*_: object, most: int, start: tuple[str, ...], **__: object) -> QuantizedFile:
+        asked.append((most, start))
+        return QuantizedFile(b"", Search((*start, *([next(left)] if most > 1 else [])), Step("", 0, 1, ""), ()))
+
+    monkeypatch.setattr(release_module, "quantize", quantize)
+    with pytest.raises(GateError, match="must not ship"):
+        release.run(TARGETS[0])
+    last = ("node_pool", "node_project")
+    assert asked == [(3, last), (2, (*last, "node_stem")), (1, (*last, "node_stem", "node_a1"))]
 
 
 def test_release_of_a_network_that_fails_leaves_reports_and_no_bundle(tmp_path: Path, monkeypatch) -> None:
@@ -184,6 +274,7 @@ def test_quantize_of_an_empty_or_faceless_folder_is_refused(
     (tmp_path / "empty").mkdir()
     output = tmp_path / "out.onnx"
     common = ["--master", str(master), "--output", str(output), "--pictures", "8", "--search-pictures", "4"]
+    common += ["--proof-pictures", "0"]
     assert quantize.main([*common, "--calibration", str(tmp_path / "empty")]) == 1
     assert "no pictures found" in capsys.readouterr().err
     faceless = write_crops(tmp_path / "walls", np.full((12, 112, 112, 3), 90, np.uint8))
@@ -200,9 +291,38 @@ def test_quantize_that_the_gate_refuses_says_so_by_its_status(
     crops = write_crops(tmp_path / "crops", small_pictures(20))
     output = tmp_path / "out.onnx"
     arguments = ["--master", str(master), "--output", str(output), "--pictures", "8", "--search-pictures", "12"]
+    arguments += ["--proof-pictures", "10"]
     assert quantize.main([*arguments, "--calibration", str(crops), "--most-in-float", "0"]) == 3
     assert "of its limit" in capsys.readouterr().err
     assert not output.exists()
+
+
+def test_quantize_proves_on_pictures_that_it_tuned_nothing_on(
+    repository: Path, tmp_path: Path, master: Path, small_table, monkeypatch
+) -> None:
+    script = load_script(repository, "quantize")
+    crops = write_crops(tmp_path / "crops", small_pictures(30))
+    used: list[np.ndarray] = []
+    proved: list[ProofPictures] = []
+
+    def prove(*given: object, **_: object) -> None:
+        proved.append(given[2])
+        raise GateError("seen enough")
+
+    monkeypatch.setattr(script, "check_faces", lambda pictures: used.append(pictures.crops))
+    monkeypatch.setattr(script, "calibrate", lambda *_: small_table)
+    found = QuantizedFile(small_network(), Search((), Step("", 0.0, 1.0, ""), ()))
+    monkeypatch.setattr(script, "quantize", lambda *given, **_: used.append(given[3]) or found)
+    monkeypatch.setattr(script, "prove", prove)
+    arguments = ["--master", str(master), "--calibration", str(crops), "--output", str(tmp_path / "out.onnx")]
+    arguments += ["--pictures", "12", "--search-pictures", "6", "--proof-pictures", "12", "--no-range-search"]
+    assert script.main(arguments) == 3
+    tuned = {crop.tobytes() for part in used for crop in part}
+    (pictures,) = proved
+    assert [len(part) for part in used] == [15, 8]  # a damaged copy of each fourth among them
+    assert len(pictures.crops) == 12
+    assert {crop.tobytes() for crop in pictures.crops} & tuned == set()
+    assert pictures.ladder_faces == read_limits()["ladder_spearman_loss_worst"].least_faces
 
 
 def test_release_of_weights_without_recipe_asks_for_it(repository: Path, tmp_path: Path, capsys) -> None:
@@ -233,6 +353,9 @@ def test_equalized_master_is_made_once_and_computes_the_same(tmp_path: Path, mon
     assert len(said) == 1
     assert equalized_master(master, options(tmp_path), said.append) == made
     assert len(said) == 1
+    monkeypatch.setattr(kept_steps, "STEPS_VERSION", 0)
+    assert equalized_master(master, options(tmp_path), said.append) == made
+    assert len(said) == 2
     crops = small_pictures(3, seed=7)
     wanted = embed(master, crops)
     np.testing.assert_allclose(embed(made, crops), wanted, atol=1e-4 * np.abs(wanted).max())

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qcface_export import weight_rounding
+from qcface_export.calibration_table import CalibrationTable
+from qcface_export.emit import emit_openvino_int8, emit_trt
 from qcface_export.emit.quantization import dequantize_weight, quantize_weight, weight_scales
 from qcface_export.errors import ExportError
 from qcface_export.onnx_graph import Graph, output_axis
 from qcface_export.pictures import PictureSet
 from qcface_export.weight_rounding import round_rows, round_weights
 from small_networks import small_network
+
+Emit = Callable[[bytes, CalibrationTable], bytes]
+
+
+def _emit_twin(master: bytes, table: CalibrationTable) -> bytes:
+    return emit_trt(master, table, "int8-fp32")
 
 
 def correlated(count: int, seed: int) -> np.ndarray:
@@ -79,6 +91,22 @@ def test_a_network_keeps_its_embeddings_and_every_8_bit_form_its_weights(small_s
         steps = weight_scales(weight, axis)
         again = dequantize_weight(quantize_weight(weight, steps, axis), steps, axis)
         np.testing.assert_allclose(again, weight, atol=1e-5 * np.abs(weight).max())
+
+
+@pytest.mark.parametrize(("emit", "tolerance"), [(emit_openvino_int8, 1e-6), (_emit_twin, 5e-4)])
+def test_the_file_for_openvino_holds_rounded_weights_exactly_and_tensorrts_to_fp16_steps(
+    small_set: PictureSet, small_table: CalibrationTable, emit: Emit, tolerance: float
+) -> None:
+    master = round_weights(small_network(), small_set).model
+    table = dataclasses.replace(small_table, model_sha256=hashlib.sha256(master).hexdigest())
+    before, emitted = Graph(master), Graph(emit(master, table))
+    for node in before.weighted_nodes():
+        kept = emitted.constants
+        names = (f"{node.name}_weight_{part}" for part in ("quantized", "scale"))
+        integers, steps = (kept[name] for name in names)
+        weight = before.constants[node.input[1]]
+        found = dequantize_weight(integers, steps, output_axis(node))
+        np.testing.assert_allclose(found, weight, rtol=tolerance, err_msg=node.name)
 
 
 def test_rounding_is_the_same_each_time(small_set: PictureSet) -> None:

@@ -238,7 +238,8 @@ class _Writer:
             scales = np.float32(np.float16(max(float(np.abs(weight).max()), 1e-3) / _LARGEST_FP8)).reshape(1)
             data = np.clip(weight / scales, -_LARGEST_FP8, _LARGEST_FP8).astype(ml_dtypes.float8_e4m3fn)
         else:
-            scales = weight_scales(weight, axis, half=True)
+            # Where the floats are FP32, as in OpenVINO's file, so are the steps: rounded weights stay what they are.
+            scales = weight_scales(weight, axis, half=not self._unsigned)
             data = quantize_weight(weight, scales, axis)
         inputs = [
             self._constant(f"{name}_quantized", data),

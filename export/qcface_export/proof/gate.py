@@ -62,7 +62,8 @@ def prove(
     artifact, runtime, reference_name : str
         For the report and the manifest.
     thresholds : mapping of float to float, optional
-        False match rate to the threshold that ships for the reference; None takes those of these pictures.
+        False match rate to the threshold of the reference, measured on these same pictures; None measures it here. One
+        of other pictures would be judged with the candidate: it lies elsewhere, however well the two files agree.
     replicates : int
         Resamples of the bootstrap.
 
@@ -96,7 +97,15 @@ def prove(
         raise GateError(f"none of the limits can be judged on {pictures.name}: it lacks labels, or faces to damage")
     figures = tuple(Figure(name, values[name], limit) for name, limit in judged.items())
     origin = _origin(pictures, len(rows), details)
-    return ProofReport(artifact, runtime, reference_name, origin, figures, details)
+    unjudged = tuple(_lacking(name, limits[name], len(rows), values) for name in limits if name not in judged)
+    return ProofReport(artifact, runtime, reference_name, origin, figures, details, unjudged)
+
+
+def _lacking(name: str, limit: Limit, ladder_faces: int, values: Figures) -> str:
+    """Return a limit that is not judged, with what it would need."""
+    if name in values:
+        return f"{name} (needs {limit.least_faces} damaged faces, got {ladder_faces})"
+    return f"{name} (needs labelled pictures)"
 
 
 def _both(

@@ -56,7 +56,8 @@ def _figures(report: ProofReport) -> str:
             f"<td class='n'>{escape(str(figure.limit))}</td><td>{escape(figure.limit.reason)}{next_step}</td></tr>"
         )
     head = "<tr><th></th><th>figure</th><th>value</th><th>limit</th><th>why this limit</th></tr>"
-    return f"<table>{head}{''.join(rows)}</table>"
+    note = f"<p class='note'>Not judged: {escape(', '.join(report.unjudged))}.</p>" if report.unjudged else ""
+    return f"<table>{head}{''.join(rows)}</table>{note}"
 
 
 def _scatter(points: dict[str, list[float]]) -> str:

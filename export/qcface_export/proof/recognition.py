@@ -67,7 +67,7 @@ def measure_recognition(
     subjects : ndarray, shape (N,)
         Who is on each.
     thresholds : mapping of float to float, optional
-        False match rate to the threshold that ships for the reference; None takes those of these pictures.
+        False match rate to the threshold of the reference on these same pictures; None measures it here.
     replicates : int
         Resamples of the bootstrap.
 

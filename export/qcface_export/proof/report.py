@@ -51,6 +51,8 @@ class ProofReport:
     """All figures, in the order of the limits file."""
     details: Mapping[str, Any]
     """Rows and curves of the report, as plain JSON values."""
+    unjudged: tuple[str, ...] = ()
+    """Limits that the pictures cannot bear, each with what it needs."""
 
     @property
     def passed(self) -> bool:
@@ -65,6 +67,8 @@ class ProofReport:
     def lines(self) -> list[str]:
         """Return the figures as text, failures last with their reason and next step."""
         shown = [f"{'ok  ' if figure.passed else 'FAIL'} {figure}" for figure in self.figures]
+        if self.unjudged:
+            shown.append(f"not judged: {', '.join(self.unjudged)}")
         for figure in self.failures:
             shown += [f"{figure.name}: {figure.limit.reason}", f"  next: {figure.limit.next_step}"]
         verdict = "passed" if self.passed else f"FAILED ({len(self.failures)} of {len(self.figures)} figures)"
@@ -115,13 +119,14 @@ class ProofReport:
                 }
                 for figure in self.figures
             },
+            "not_judged": list(self.unjudged),
             "details": dict(self.details),
         }
         return (json.dumps(content, indent=1) + "\n").encode()
 
 
 def proofs_json(reports: Sequence[ProofReport]) -> bytes:
-    """Return the proofs of passed reports as ``export/pack_bundle.py --proofs`` takes them.
+    """Return the proofs of passed reports as JSON, each as the manifest of a bundle holds it.
 
     Raises
     ------

@@ -18,7 +18,7 @@ from qcface_export.errors import ExportError, GateError
 from qcface_export.files import write_whole
 from qcface_export.proof import ProofPictures, ProofReport, prove
 from qcface_export.tensorrt.request import REFERENCE_RUNTIME, Request, artifact_id
-from qcface_export.tensorrt.typed_files import QUANTISED, TWIN, TypedFiles, proof_limits, shipped_thresholds
+from qcface_export.tensorrt.typed_files import QUANTISED, TWIN, TypedFiles, proof_limits
 from qcface_sdk.runtime.base import Runner
 from qcface_sdk.runtime.engine_info import EngineInfo
 from qcface_sdk.runtime.trt import TrtRunner
@@ -131,7 +131,6 @@ def _measured(
             artifact=artifact_id(options.precision),
             runtime="tensorrt",
             reference_name=f"{request.reference.id} on {REFERENCE_RUNTIME}",
-            thresholds=shipped_thresholds(request),
         )
     finally:
         reference.close()

@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from qcface_export.calibration import calibrate
-from qcface_export.calibration_table import CalibrationTable
+from qcface_export.calibration_table import DEFAULT_PERCENTILE, CalibrationTable
 from qcface_export.embedders import FileEmbedder
 from qcface_export.emit import emit_trt
 from qcface_export.emit.typed import with_half_floats
 from qcface_export.errors import CalibrationError, GateError
 from qcface_export.face_check import check_faces
 from qcface_export.layer_choice import CHOICE_FILE, TABLE_FILE, LayerChoice
-from qcface_export.mixed_precision import search_layers
+from qcface_export.mixed_precision import last_layers, search_layers
 from qcface_export.pictures import PictureSet, read_pictures, with_damage
 from qcface_export.proof import Limit, ProofPictures, ProofReport, prove, read_limits
 from qcface_export.shippable_pictures import shippable_pictures
@@ -175,6 +175,23 @@ def cpu_runtime() -> str:
 
 
 def _table(request: Request) -> CalibrationTable:
+    """Return what activations are scaled by.
+
+    Raises
+    ------
+    CalibrationError
+        If it cannot be used, or does not hold what `Request.percentile` asks for.
+    """
+    table = _given_or_shipped_table(request)
+    if request.percentile != DEFAULT_PERCENTILE and table.is_searched:
+        raise CalibrationError(
+            f"--percentile {request.percentile:g} would change nothing: the ranges of this table were searched and are "
+            "the same at every percentile; leave it out, or calibrate anew: --calibration FOLDER"
+        )
+    return table
+
+
+def _given_or_shipped_table(request: Request) -> CalibrationTable:
     if request.table is not None:
         table = CalibrationTable.from_json(read_given(request.table, "calibration table"))
         table.check_model(request.master)
@@ -216,6 +233,7 @@ def _shipped_choice(request: Request, table: CalibrationTable) -> tuple[str, ...
         request.say(f"not using {CHOICE_FILE} of the bundle: {error}")
         return None
     if not choice.fits(table, request.percentile):
+        request.say(f"not using {CHOICE_FILE} of the bundle: its layers were chosen for other ranges")
         return None
     request.say(f"keeping the {len(choice.layers)} layers in float that the release chose ({choice.origin})")
     return choice.layers
@@ -252,20 +270,17 @@ def _prove_twin(request: Request, twin: bytes) -> ProofReport:
             artifact=artifact_id(TWIN),
             runtime=runtime,
             reference_name=f"{request.reference.id} on {REFERENCE_RUNTIME}",
-            thresholds=shipped_thresholds(request),
         )
     finally:
         reference.close()
         candidate.close()
 
 
-def shipped_thresholds(request: Request) -> dict[float, float] | None:
-    """Return the reference's thresholds, rate to similarity; None if it has none."""
-    rows = request.bundle.thresholds(request.reference.id, REFERENCE_RUNTIME)
-    return {row.fmr: row.threshold for row in rows if row.supported} or None
-
-
-def _search(request: Request, table: CalibrationTable, start: tuple[str, ...]) -> tuple[str, ...]:
+def _search(request: Request, table: CalibrationTable, given: tuple[str, ...]) -> tuple[str, ...]:
+    """Look for layers to keep in float beside the given ones; return those alone if none suffice."""
+    last = last_layers(request.master, table)
+    start = (*last, *(name for name in given if name not in last))
+    most = max(_MOST_IN_FLOAT - (len(start) - len(last)), 0)
     crops = proof_pictures(request).crops
     crops = crops[:: max(1, len(crops) // _SEARCH_PICTURES)]
     reference = _embed(request, request.master, REFERENCE_RUNTIME, crops)
@@ -274,12 +289,10 @@ def _search(request: Request, table: CalibrationTable, start: tuple[str, ...]) -
         return _embed(request, _emit(request, table, TWIN, in_float), cpu_runtime(), crops)
 
     try:
-        found = search_layers(
-            request.master, table, reference, run, proof_limits(request), start=start, most=_MOST_IN_FLOAT
-        )
+        found = search_layers(request.master, table, reference, run, proof_limits(request), start=start, most=most)
     except GateError as error:
         request.say(str(error))
-        return start
+        return given
     for line in found.lines():
         request.say(line)
     return found.layers
