@@ -31,6 +31,8 @@ def _parser() -> argparse.ArgumentParser:
     for option in _TEXTS:
         parser.add_argument(f"--{option}", required=True, metavar="TEXT")
     parser.add_argument("--master", type=Path, metavar="ONNX", help="FP32 master (default: the recogniser)")
+    parser.add_argument("--la", type=float, default=1.0, help="loss.la of its recipe (default: %(default)g)")
+    parser.add_argument("--ua", type=float, default=100.0, help="loss.ua of its recipe (default: %(default)g)")
     parser.add_argument("--runtimes", nargs="+", default=["onnxruntime", "openvino"], metavar="BACKEND")
     parser.add_argument("--tool", action="append", default=[], metavar="NAME=VERSION", help="may be repeated")
     parser.add_argument("--output", type=Path, required=True, metavar="FOLDER")
@@ -54,6 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 license=args.license_text,
                 training_data=args.training_data,
                 master_sha256=hashlib.sha256(args.master.read_bytes()).hexdigest() if args.master else None,
+                la=args.la,
+                ua=args.ua,
                 runtimes=tuple(args.runtimes),
                 tools=dict(item.split("=", 1) if "=" in item else (item, "unknown") for item in args.tool),
             )

@@ -4,7 +4,8 @@ Steps: export to ONNX and compare with PyTorch; even out the channels, which cha
 8 bits, so that outputs hardly move; calibrate and search the ranges; quantise, keeping in float what must be; prove
 each INT8 file on the labelled set; measure thresholds, quality and gates of each; choose the layers that build_trt.py
 keeps in float; time all; pack, with the calibration table. Each step is kept in --work: stop it at any time and give
-the same command again. Texts, detector and card come from the bundle --like unless given.
+the same command again. Texts, detector and card come from the bundle --like unless given; la and ua from the
+checkpoint or the recipe, or for --master and older checkpoints from --like too.
 
 Example: python export/release.py --checkpoint ~/runs/edge/checkpoint.pt --calibration DATA/train DATA/unlabelled \
              --pairs DATA/lfw --work ~/release --output ~/release/bundle --version 0.4.0
@@ -40,8 +41,8 @@ from qcface_export.release_packing import pack  # noqa: E402
 from qcface_sdk.bundle import Bundle  # noqa: E402
 from qcface_sdk.errors import QCFaceError  # noqa: E402
 from qcface_sdk.strict_json import dump_object, parse_object  # noqa: E402
-from qcface_train.arguments import RecipeError  # noqa: E402
-from qcface_train.checkpoint import CheckpointError  # noqa: E402
+from qcface_train.arguments import Recipe, RecipeError  # noqa: E402
+from qcface_train.checkpoint import CheckpointError, load_part  # noqa: E402
 
 FAILED = 3
 
@@ -116,8 +117,9 @@ def _release(args: argparse.Namespace, say: Callable[[str], None]) -> int:
         ladder_faces=args.ladder_faces,
         replicates=args.replicates,
         limits=read_limits(args.limits),
+        lengths=_lengths(args),
     )
-    parts = _parts(args)
+    parts = replace(_parts(args), la=options.lengths[0], ua=options.lengths[1])
     master = _master(args, say)
     if not args.no_equalization:
         master = equalized_master(master, options, say)
@@ -177,6 +179,19 @@ def _master(args: argparse.Namespace, say: Callable[[str], None]) -> bytes:
     return path.read_bytes()
 
 
+def _lengths(args: argparse.Namespace) -> tuple[float, float]:
+    """Return the la and ua that the network was trained for, or those of --like where nothing says so."""
+    if args.weights and args.recipe:
+        loss = Recipe.from_yaml(args.recipe).loss
+        return loss.la, loss.ua
+    # Checkpoints from before these were kept do not say.
+    if args.checkpoint and (kept := load_part(args.checkpoint, "lengths")):
+        la, ua = kept
+        return la, ua
+    embedding = Bundle.load(args.like).manifest.embedding
+    return embedding.la, embedding.ua
+
+
 def _parts(args: argparse.Namespace) -> BundleParts:
     like = Bundle.load(args.like)
     manifest = like.manifest
@@ -193,8 +208,6 @@ def _parts(args: argparse.Namespace) -> BundleParts:
         version=args.version or manifest.version,
         license=args.license_text or manifest.license,
         training_data=args.training_data or manifest.training_data,
-        la=manifest.embedding.la,
-        ua=manifest.embedding.ua,
         runtimes=("onnxruntime", "openvino"),
     )
 

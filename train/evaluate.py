@@ -29,6 +29,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data-name", default="LFW", help="name of the data in the report (default: %(default)s)")
     parser.add_argument("--backend", default="auto", help="runtime (default: %(default)s)")
     parser.add_argument("--precision", default="auto", help="file of a bundle (default: %(default)s)")
+    parser.add_argument("--la", type=float, help="loss.la of an ONNX file's recipe (default: 1; a bundle has its own)")
+    parser.add_argument("--ua", type=float, help="loss.ua likewise (default: 100)")
     parser.add_argument("--threads", type=int, default=1, help="threads of one run (default: %(default)s)")
     parser.add_argument("--ladder-faces", type=int, default=200, help="faces to damage (default: %(default)s)")
     parser.add_argument("--replicates", type=int, default=1000, help="bootstrap resamples (default: %(default)s)")

@@ -51,7 +51,13 @@ def _open_trainer(arguments: argparse.Namespace, recipe: Recipe, world: World) -
     out = arguments.out.resolve()
     if any(out.is_relative_to(_SOURCE / name) for name in _SOURCE_FOLDERS):
         raise RecipeError(f"--out {arguments.out} lies inside the source tree; runs belong elsewhere, such as ~/runs")
-    trainer = open_trainer(recipe, arguments.data, arguments.cache, out, world)
+    if (out / "checkpoint.pt").exists() and not arguments.resume:
+        raise RecipeError(
+            f"--out {arguments.out} holds the checkpoint of a run, which a new one would overwrite; give --resume to "
+            "continue it, or another --out"
+        )
+    before = out / "checkpoint.pt" if arguments.resume else arguments.init
+    trainer = open_trainer(recipe, arguments.data, arguments.cache, out, world, before=before)
     if arguments.resume:
         trainer.resume()
     elif arguments.init:

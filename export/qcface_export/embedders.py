@@ -96,10 +96,14 @@ class KeptRecognizer(Recognizer):
         Id of the file in the bundle.
     backend : str
         Runtime.
+    limits : (float, float), optional
+        As `Recognizer` takes them.
     """
 
-    def __init__(self, path: Path, folder: Path, artifact: str, backend: str) -> None:
-        super().__init__(path, backend=backend)
+    def __init__(
+        self, path: Path, folder: Path, artifact: str, backend: str, limits: tuple[float, float] | None = None
+    ) -> None:
+        super().__init__(path, backend=backend, limits=limits)
         self.artifact = artifact
         self._folder = folder
 

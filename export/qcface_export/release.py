@@ -33,6 +33,7 @@ from qcface_export.proof.strips import make_strips
 from qcface_export.quantized_file import EMITTERS, TENSORRT, quantize
 from qcface_export.range_search import STEPS, search_ranges
 from qcface_train.evaluation.lfw import VerificationSet, read_lfw
+from qcface_train.evaluation.recognizer import LIMITS
 from qcface_train.evaluation.run import Options, measure
 
 Figures = dict[str, Any]
@@ -100,6 +101,8 @@ class ReleaseOptions:
     """INT8 files to make."""
     limits: Mapping[str, Limit] = field(default_factory=read_limits)
     """Of the gate."""
+    lengths: tuple[float, float] = LIMITS
+    """The magnitudes la and ua that the training aimed at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,6 +340,8 @@ class Release:
         """Measure thresholds, quality and gates of one file on one runtime, or take those of an earlier run."""
         digest, faces = hashlib.sha256(path.read_bytes()).hexdigest()[:16], self.faces
         key = f"{digest}-{runtime}-{self._faces_key}-{self.options.ladder_faces}-{self.options.replicates}"
+        if self.options.lengths != LIMITS:
+            key += "-{:g}-{:g}".format(*self.options.lengths)
         kept = self._work / f"figures{_FIGURES_VERSION}-{key}.json"
         if kept.is_file():
             found: Figures = json.loads(kept.read_text(encoding="utf-8"))
@@ -365,7 +370,7 @@ class Release:
         return path
 
     def _recognizer(self, path: Path, artifact: str, runtime: str) -> KeptRecognizer:
-        return KeptRecognizer(path, self._work / "embeddings", artifact, runtime)
+        return KeptRecognizer(path, self._work / "embeddings", artifact, runtime, self.options.lengths)
 
     def fp32_figures(self) -> Figures:
         """Measure the master itself."""

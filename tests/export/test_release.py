@@ -26,11 +26,14 @@ from qcface_export.proof.report import Figure
 from qcface_export.quantized_file import QuantizedFile
 from qcface_export.range_search import RangeSearch
 from qcface_export.release import TARGETS, Release, ReleaseOptions
+from qcface_sdk.bundle import Bundle
 from qcface_sdk.errors import ModelFormatError
+from qcface_train.checkpoint import load_checkpoint, save_checkpoint
 from qcface_train.evaluation.lfw import VerificationSet
 from scripts import load_script
 from small_networks import embed, small_network, small_pictures
-from tiny_models import tiny_recognizer
+from tiny_models import tiny_bundle, tiny_recognizer
+from tiny_runs import make_trainer, tiny_recipe, write_recipe
 
 
 def write_crops(folder: Path, crops: np.ndarray) -> Path:
@@ -50,6 +53,45 @@ def master(tmp_path: Path) -> Path:
 def options(tmp_path: Path, **changes: object) -> ReleaseOptions:
     values = {"calibration": [tmp_path / "crops"], "pairs": tmp_path / "pairs", "work": tmp_path / "work"}
     return ReleaseOptions(**{**values, "pictures": 8, "search_pictures": 4, **changes})  # type: ignore[arg-type]
+
+
+# --- la and ua ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("source", "kept", "wanted"),
+    [
+        ("checkpoint", True, (10, 60)),
+        ("checkpoint", False, (3, 50)),
+        ("weights", True, (10, 60)),
+        ("master", True, (3, 50)),
+    ],
+    ids=["checkpoint", "checkpoint from before they were kept", "weights and recipe", "master"],
+)
+def test_lengths_are_those_of_the_training_or_else_of_the_bundle_alike(
+    repository: Path, tmp_path: Path, source: str, kept: bool, wanted: tuple[float, float]
+) -> None:
+    recipe = tiny_recipe(loss={"la": 10.0, "ua": 60.0})
+    trainer = make_trainer(recipe, tmp_path / "run")
+    trainer.save()
+    content = load_checkpoint(tmp_path / "run/checkpoint.pt")
+    if not kept:
+        del content["lengths"]
+        save_checkpoint(tmp_path / "run/checkpoint.pt", content)
+    like = Bundle.load(tiny_bundle(tmp_path / "tiny"))
+    embedding = dataclasses.replace(like.manifest.embedding, la=3.0, ua=50.0)
+    Bundle.create(dataclasses.replace(like.manifest, embedding=embedding), like.files).save_folder(tmp_path / "like")
+    script = load_script(repository, "release")
+    words = {
+        "checkpoint": ["--checkpoint", "run/checkpoint.pt"],
+        "weights": ["--weights", "run/weights.pt", "--recipe", "recipe.yaml"],
+        "master": ["--master", "m.onnx"],
+    }[source]
+    write_recipe(recipe, tmp_path / "recipe.yaml")
+    given = [word if word.startswith("--") else str(tmp_path / word) for word in [*words, "--like", "like"]]
+    asked = ["--calibration", "c", "--pairs", "p", "--work", "w", "--output", "o"]
+    args = script._parser().parse_args([*given, *asked])
+    assert script._lengths(args) == wanted
 
 
 # --- what is kept ---------------------------------------------------------------------------------------------------

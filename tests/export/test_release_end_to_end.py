@@ -6,6 +6,7 @@ network in `proof/test_gate.py`.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -45,6 +46,7 @@ def sources(tmp_path_factory: pytest.TempPathFactory, engine: FaceEngine) -> Pat
     parts: dict[str, dict[str, object]] = {
         "model": {"widths": (8, 8, 8, 16, 16), "neck": 16},
         "data": {"drawn": 20},
+        "loss": {"la": 2.0, "ua": 90.0},
         "run": {"steps": 40, "batch": 24},
     }
     make_trainer(tiny_recipe(**parts), folder / "run").fit(shown=False)
@@ -85,7 +87,7 @@ def run(release: ModuleType, sources: Path) -> Iterator[Run]:
 
 @pytest.mark.usefixtures("astronaut_path", "hopper_path")
 def test_release_makes_a_bundle_that_the_engine_loads_in_every_precision(
-    run: Run, tmp_path: Path, astronaut: np.ndarray
+    run: Run, sources: Path, tmp_path: Path, astronaut: np.ndarray
 ) -> None:
     limits = write_limits(tmp_path / "limits.toml")
     assert run(tmp_path / "bundle", "--single-file", tmp_path / "tiny.qcface", "--limits", limits) == 0
@@ -96,6 +98,10 @@ def test_release_makes_a_bundle_that_the_engine_loads_in_every_precision(
         ("recognizer-int8-openvino", "openvino", True),
     }
     assert set(bundle.manifest.proofs[0].figures) == set(WIDE)
+    # The recipe's, and not those of the bundle that texts come from; quality is measured between them.
+    assert (bundle.manifest.embedding.la, bundle.manifest.embedding.ua) == (2, 90)
+    measured = [json.loads(path.read_text())["magnitude"] for path in (sources / "work").glob("figures*.json")]
+    assert {(figures["la"], figures["ua"]) for figures in measured} == {(2, 90)}
     master = bundle.read(bundle.artifact("onnxruntime", "fp32").file)
     CalibrationTable.from_json(bundle.files[TABLE_FILE]).check_model(master)
     found = {}

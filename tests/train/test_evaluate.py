@@ -15,9 +15,11 @@ import cv2
 import numpy as np
 import pytest
 
+from qcface_sdk.errors import OptionError
 from qcface_sdk.evaluation import evaluate_folds, operate, score_all_pairs, score_pairs
 from qcface_sdk.manifest import QualityMap, ThresholdRow
 from qcface_sdk.strict_json import decode
+from qcface_train.evaluation import run
 from qcface_train.evaluation.comparisons import measure_identification, measure_templates
 from qcface_train.evaluation.lfw import read_lfw
 from qcface_train.evaluation.model_card import render_markdown
@@ -176,6 +178,23 @@ def test_main_manifest_parts_are_accepted_by_the_manifest(report: Path) -> None:
     assert "measured FNMR" in quality.probe_gate.origin
     assert quality.fused == ()
     assert "drawn faces" in quality.origin
+
+
+def test_main_measures_an_onnx_file_between_its_own_lengths(
+    script: ModuleType,
+    model: Path,
+    drawn_set: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def measure(_: object, recognizer: Recognizer, __: object) -> None:
+        raise OptionError(f"measured from {recognizer.la:g} to {recognizer.ua:g}")
+
+    monkeypatch.setattr(run, "measure", measure)
+    paths = ["--model", str(model), "--lfw", str(drawn_set), "--output", "unused"]
+    for words, said in (["--la", "10", "--ua", "60"], "10 to 60"), (["--ua", "60"], "1 to 60"), ([], "1 to 100"):
+        assert script.main([*paths, *words]) == 1
+        assert f"measured from {said}" in capsys.readouterr().err
 
 
 def test_main_missing_model_or_data_exits_with_one_and_a_sentence(

@@ -20,6 +20,7 @@ from qcface_train.augmentation import DAMAGES  # noqa: E402
 from qcface_train.distributed import World  # noqa: E402
 from qcface_train.loop import DivergedError  # noqa: E402
 from qcface_train.schedule import Plan  # noqa: E402
+from scripts import load_script  # noqa: E402
 from tiny_runs import (  # noqa: E402
     ROOT,
     STEPS,
@@ -117,6 +118,43 @@ def test_control_file_moves_the_end_of_a_running_training(recipe: Recipe, tmp_pa
     assert trainer.plan.steps == 5
 
 
+def test_control_file_lengthens_a_run_that_is_at_its_end(tmp_path: Path) -> None:
+    recipe = tiny_recipe(run={"steps": 2, "norm_phase": 0.0})
+    make_trainer(recipe, tmp_path).fit(shown=False)
+    (tmp_path / "control.json").write_text('{"steps": 4, "norm_from": 3}')
+    trainer = make_trainer(recipe, tmp_path)
+    trainer.resume()
+    trainer.fit(shown=False)
+    assert (trainer.step, trainer.norm_started_at) == (4, 3)
+    assert sorted(curve(tmp_path)) == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("norm", "wish"),
+    [("none", {"steps": 4}), ("none", {"steps": 4, "norm_from": 3}), ("qcface", {"steps": 4})],
+    ids=["no norm term", "no norm term, one wished", "norm term, no phase"],
+)
+def test_lengthened_run_has_no_norm_phase_that_it_was_not_to_have(
+    tmp_path: Path, norm: str, wish: dict[str, int]
+) -> None:
+    trainer = make_trainer(tiny_recipe(run={"steps": 2, "norm_phase": 0.0}, loss={"norm": norm}), tmp_path)
+    (tmp_path / "control.json").write_text(json.dumps(wish))
+    trainer.fit(shown=False)
+    assert (trainer.step, trainer.norm_started_at) == (4, -1)
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert not any("qc" in line for line in lines)
+
+
+def test_time_budget_lengthens_a_run_that_is_at_its_end(tmp_path: Path) -> None:
+    recipe = tiny_recipe(run={"steps": 2, "norm_phase": 0.0})
+    make_trainer(recipe, tmp_path).fit(shown=False)
+    trainer = make_trainer(recipe, tmp_path)
+    trainer.resume()
+    trainer.fit(minutes=0.0, shown=False)
+    # No time is left after the steps that the pace is measured with.
+    assert (trainer.step, trainer.norm_started_at) == (22, -1)
+
+
 def test_killed_run_resumes_to_the_loss_curve_of_an_undisturbed_one(recipe: Recipe, tmp_path: Path) -> None:
     path = write_recipe(tiny_recipe(run={"checkpoint_minutes": 0.0}), tmp_path / "recipe.yaml")
     make_trainer(recipe, tmp_path / "whole").fit(shown=False)
@@ -147,6 +185,24 @@ def test_interrupted_script_writes_a_checkpoint_and_says_how_to_go_on(
     trainer = make_trainer(Recipe.from_yaml(tmp_path / "recipe.yaml"), tmp_path / "out")
     trainer.resume()
     assert trainer.step >= 2
+
+
+@pytest.mark.parametrize("begin", [(), ("--init", "weights.pt")], ids=["afresh", "init"])
+def test_script_leaves_the_checkpoint_of_another_run_alone(
+    recipe: Recipe,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    begin: tuple[str, ...],
+) -> None:
+    make_trainer(recipe, tmp_path / "out").save()
+    before = (tmp_path / "out/checkpoint.pt").read_bytes()
+    path = write_recipe(recipe, tmp_path / "recipe.yaml")
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    assert load_script(ROOT, "train", "train").main([str(path), "--out", str(tmp_path / "out"), *begin]) == 1
+    assert "give --resume to continue it, or another --out" in capsys.readouterr().err
+    assert [item.name for item in (tmp_path / "out").iterdir()] == ["checkpoint.pt"]
+    assert (tmp_path / "out/checkpoint.pt").read_bytes() == before
 
 
 def test_script_with_a_bad_recipe_says_so(tmp_path: Path) -> None:

@@ -66,6 +66,20 @@ def test_sgd_turns_class_weights_as_if_they_had_length_1() -> None:
         torch.testing.assert_close(after, F.normalize(unit.detach(), dim=1), rtol=1e-4, atol=1e-5)
 
 
+def test_sgd_resumed_keeps_the_rate_of_class_weights_that_it_began_with() -> None:
+    head, body = CosineHead(4, 16), nn.BatchNorm1d(16)
+    state = make_optimiser(RunArguments(optimiser="sgd"), body, body, head).state_dict()
+    rates = []
+    for old in (False, True):
+        if old:
+            del state["param_groups"][HEAD_GROUP]["rate_factor"]  # as written before there was a factor
+        resumed = make_optimiser(RunArguments(optimiser="sgd"), body, body, head)
+        resumed.load_state_dict(state)
+        set_rates(resumed, 0.1, 1.0)
+        rates.append(resumed.param_groups[HEAD_GROUP]["lr"])
+    assert rates == pytest.approx([1.6, 0.1])
+
+
 def test_move_average_goes_a_share_of_the_way_and_copies_counters() -> None:
     average, model = nn.BatchNorm1d(2), nn.BatchNorm1d(2)
     with torch.no_grad():

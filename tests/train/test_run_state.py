@@ -15,6 +15,7 @@ pytest.importorskip("tqdm")
 
 from qcface_train.arguments import Recipe  # noqa: E402
 from qcface_train.checkpoint import CheckpointError  # noqa: E402
+from qcface_train.optimiser import HEAD_GROUP  # noqa: E402
 from tiny_runs import curve, make_trainer, tiny_recipe  # noqa: E402
 
 
@@ -94,6 +95,25 @@ def test_second_run_that_is_a_norm_phase_only_begins_with_backbone_and_classes(t
     assert second.norm_started_at == 0
 
 
+@pytest.mark.parametrize("head", ["curricular", "adaface"])
+def test_start_from_a_checkpoint_goes_on_with_the_figures_of_the_same_margin(tmp_path: Path, head: str) -> None:
+    loss = {"head": head, "norm": "qcface" if head == "curricular" else "none"}
+    first = make_trainer(tiny_recipe(loss=loss, run={"norm_phase": 0.0}), tmp_path / "first")
+    first.train_step(first.make_batch(0))
+    first.save()
+    second = make_trainer(tiny_recipe(loss=loss, run={"norm_phase": 0.0}), tmp_path / "second")
+    fresh = dict(make_trainer(tiny_recipe(loss=loss, run={"norm_phase": 0.0}), tmp_path).classifier.margin.state_dict())
+    second.start_from(tmp_path / "first/checkpoint.pt")
+    found = second.classifier.margin.state_dict()
+    assert found == first.classifier.margin.state_dict() != fresh
+    # Another head, or other classes, has no use for them.
+    other = make_trainer(tiny_recipe(loss={"head": "arc"}), tmp_path / "other")
+    other.start_from(tmp_path / "first/checkpoint.pt")
+    fewer = make_trainer(tiny_recipe(loss=loss, data={"drawn": 5}, run={"norm_phase": 0.0}), tmp_path / "fewer")
+    fewer.start_from(tmp_path / "first/checkpoint.pt")
+    assert fewer.classifier.margin.state_dict() == fresh
+
+
 def test_start_from_a_checkpoint_of_other_classes_keeps_ones_own(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -109,3 +129,46 @@ def test_resume_of_other_classes_raises(tmp_path: Path) -> None:
     make_trainer(tiny_recipe(data={"drawn": 5}), tmp_path).save()
     with pytest.raises(CheckpointError, match="set of classes"):
         make_trainer(tiny_recipe(), tmp_path).resume()
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["by name", "from before names were kept"])
+@pytest.mark.parametrize(("first", "second"), [("adamw", "sgd"), ("sgd", "adamw")])
+def test_resume_with_another_optimiser_raises(tmp_path: Path, first: str, second: str, named: bool) -> None:
+    make_trainer(tiny_recipe(run={"optimiser": first}), tmp_path).save()
+    path = tmp_path / "checkpoint.pt"
+    content = torch.load(path, weights_only=True)
+    if not named:
+        del content["optimiser_name"]
+        torch.save(content, path)
+    with pytest.raises(CheckpointError, match=f"made with run.optimiser {first}, the recipe says {second}"):
+        make_trainer(tiny_recipe(run={"optimiser": second}), tmp_path).resume()
+    make_trainer(tiny_recipe(run={"optimiser": first}), tmp_path).resume()
+
+
+@pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
+def test_resume_takes_decay_and_momentum_of_the_recipe(tmp_path: Path, optimiser: str) -> None:
+    run = {"optimiser": optimiser, "lr": 0.01}
+    first = make_trainer(tiny_recipe(run=run), tmp_path)
+    first.train_step(first.make_batch(0))
+    first.save()
+    recipe = tiny_recipe(run=run | {"weight_decay": 0.25, "head_decay": 0.5, "momentum": 0.125})
+    resumed, fresh = make_trainer(recipe, tmp_path), make_trainer(recipe, tmp_path)
+    resumed.resume()
+    groups = resumed.optimiser.param_groups
+    assert [group["weight_decay"] for group in groups] == [g["weight_decay"] for g in fresh.optimiser.param_groups]
+    assert groups[0]["weight_decay"] == 0.25
+    assert {group.get("momentum") for group in groups} == {0.125 if optimiser == "sgd" else None}
+    assert resumed.optimiser.state[resumed.classifier.head.weight].keys()
+
+
+def test_resume_of_sgd_from_before_its_factor_for_class_weights_decays_them_as_before(tmp_path: Path) -> None:
+    recipe = tiny_recipe(run={"optimiser": "sgd", "lr": 0.01, "head_decay": 0.5})
+    make_trainer(recipe, tmp_path).save()
+    content = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    group = content["optimiser"]["param_groups"][HEAD_GROUP]
+    del group["rate_factor"]
+    group["weight_decay"] = 0.5
+    torch.save(content, tmp_path / "checkpoint.pt")
+    resumed = make_trainer(recipe, tmp_path)
+    resumed.resume()
+    assert resumed.optimiser.param_groups[HEAD_GROUP]["weight_decay"] == pytest.approx(0.5)

@@ -83,8 +83,13 @@ def load_weights(path: Path) -> dict[str, Tensor]:
 
 def load_class_weights(path: Path) -> Tensor | None:
     """Return the class weights (C, D) of a checkpoint; None of a file without them. Raises as `load_weights`."""
-    weight = _read(path).get("head", {}).get("weight")
+    weight = (load_part(path, "head") or {}).get("weight")
     return weight if isinstance(weight, Tensor) else None
+
+
+def load_part(path: Path, name: str) -> Any:
+    """Return a part of a checkpoint; None of a file without it. Raises as `load_weights`."""
+    return _read(path).get(name)
 
 
 def _read(path: Path) -> dict[str, Any]:

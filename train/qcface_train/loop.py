@@ -19,12 +19,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from qcface_train.arguments import Recipe
+from qcface_train.arguments import LATE_NORM_TERMS, Recipe
 from qcface_train.backbone import build_backbone
 from qcface_train.checkpoint import CheckpointError, save_weights
 from qcface_train.classifier import Classifier
 from qcface_train.data import Batch, BatchMaker, Split, ahead
 from qcface_train.distributed import World, WorldError
+from qcface_train.ensemble import TeacherBasis
 from qcface_train.faces import FaceSet, read_whole
 from qcface_train.feeding import Feeder, OnlineTeacher
 from qcface_train.heads import build_margin, class_centres
@@ -68,6 +69,8 @@ class Trainer:
         Embeds the changed pictures, if the recipe wants that.
     pairs : mapping of str to PairSet, optional
         Verification sets to watch.
+    basis : TeacherBasis, optional
+        What the targets were made with, for those who go on from the run's checkpoint.
 
     Raises
     ------
@@ -86,10 +89,11 @@ class Trainer:
         world: World | None = None,
         teacher: OnlineTeacher | None = None,
         pairs: dict[str, PairSet] | None = None,
+        basis: TeacherBasis | None = None,
     ) -> None:
         self.recipe, self.faces, self.split, self.folder = recipe, faces, split, folder
         self.world = world or World()
-        self.pairs = pairs or {}
+        self.pairs, self.basis = pairs or {}, basis
         part = self._check_world()
         torch.manual_seed(recipe.data.seed)
         torch.set_num_threads(recipe.run.threads)
@@ -280,16 +284,28 @@ class Trainer:
         begin_with(self, path)
 
     def read_control(self) -> None:
-        """Take a new plan from ``control.json`` ({"steps": N, "norm_from": M}, either may be absent) if it changed."""
+        """Take a new plan from ``control.json`` ({"steps": N, "norm_from": M}, either may be absent) if it changed.
+
+        Without ``norm_from`` a run that was to have no norm phase still has none; one whose norm term knows no phases
+        never has.
+        """
         path = self.folder / "control.json"
         if not path.is_file() or path.stat().st_mtime == self._control_time:
             return
         self._control_time = path.stat().st_mtime
         try:
             wish = json.loads(path.read_text())
-            self.plan = Plan(int(wish.get("steps", self.plan.steps)), int(wish.get("norm_from", self.plan.norm_from)))
+            plan = self._plan_to(int(wish.get("steps", self.plan.steps)))
+            if self.recipe.loss.norm in LATE_NORM_TERMS:
+                plan.norm_from = int(wish.get("norm_from", plan.norm_from))
+            self.plan = plan
         except (ValueError, AttributeError, TypeError) as error:
             _LOG.warning("control.json is ignored: %s", error)
+
+    def _plan_to(self, steps: int) -> Plan:
+        """Return the plan with another end; a norm phase that was not to come does not come by that."""
+        none = self.norm_started_at < 0 and self.plan.norm_from == self.plan.steps
+        return Plan(steps, steps if none else self.plan.norm_from)
 
     def fit(self, minutes: float | None = None, *, shown: bool = True) -> None:
         """Train to the end of the plan, or so long that the run ends after `minutes`.
@@ -304,6 +320,7 @@ class Trainer:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         clock = Clock(minutes, self.step)
+        self._plan_ahead(clock)
         run, before = self.recipe.run, self.seconds
         saved = evaluated = time.monotonic()
         first = self.world.is_first
@@ -336,6 +353,13 @@ class Trainer:
             self.evaluate(journal)
         if first:
             write_run_report(self.folder)
+
+    def _plan_ahead(self, clock: Clock) -> None:
+        """Bring the plan up to date before the first step: a run that is at its end takes no other."""
+        if self.world.is_first:
+            self.read_control()
+            self.plan = self._plan_to(max(self.plan.steps, clock.first_end()))
+        self._decide(clock, (False, False), False)
 
     def _decide(self, clock: Clock, due: tuple[bool, bool], stop: bool) -> tuple[bool, bool, bool]:
         """Let the first process decide on plan, checkpoint and evaluation, and any process on stopping."""

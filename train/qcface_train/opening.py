@@ -13,7 +13,7 @@ from qcface_train.blends import BlendPlan, plan_blends, with_blends
 from qcface_train.data import Split, split_identities
 from qcface_train.distributed import World
 from qcface_train.drawing import draw_faces
-from qcface_train.ensemble import OnlineEnsemble, open_ensemble_targets
+from qcface_train.ensemble import OnlineEnsemble, TeacherBasis, adopt_basis, open_ensemble_targets
 from qcface_train.faces import DataError, FaceSet
 from qcface_train.loop import Trainer
 from qcface_train.pixel_cache import open_cached, open_streamed
@@ -52,7 +52,9 @@ def open_pair_sets(recipe: Recipe, folder: Path) -> dict[str, PairSet]:
     return found
 
 
-def open_trainer(recipe: Recipe, data: Path, cache: Path, out: Path, world: World | None = None) -> Trainer:
+def open_trainer(
+    recipe: Recipe, data: Path, cache: Path, out: Path, world: World | None = None, *, before: Path | None = None
+) -> Trainer:
     """Return the trainer of a run at its first step; all processes of the run must call it.
 
     Parameters
@@ -65,31 +67,38 @@ def open_trainer(recipe: Recipe, data: Path, cache: Path, out: Path, world: Worl
         Folder of the run.
     world : World, optional
         The processes of the run; one on the CPU by default.
+    before : Path, optional
+        The checkpoint that the run will go on from, its own or another one's: its student keeps its teachers' axes.
 
     Raises
     ------
     DataError
         If pictures, teachers or verification sets are missing or cannot be used.
+    CheckpointError
+        If `before` cannot be read, or is of the student of other teachers.
     """
     world = world or World()
     if not world.is_first:
         world.wait()  # the first process builds the caches
+    names, teachers = recipe.loss.teachers, data / "teachers"
+    basis = adopt_basis(before, names, out) if before is not None else None
     faces = open_faces(recipe, data, cache)
     targets: NDArray[np.float32] | None = None
     online = None
-    names, teachers = recipe.loss.teachers, data / "teachers"
     plan = _plan_blends(recipe, faces) if recipe.data.blends else None
     if names and recipe.loss.teacher_sees == "clean":
         targets = open_ensemble_targets(faces, names, teachers, out, plan=plan, shown=world.is_first)
     if names and recipe.loss.teacher_sees == "augmented":
         online = OnlineEnsemble.open(faces, names, teachers, out, world.device)
+    if names:
+        basis = TeacherBasis.of_run(out, names)
     if world.is_first:
         world.wait()
     if plan is not None:
         faces = with_blends(faces, plan)
     split = _split(recipe, faces)
     pairs = open_pair_sets(recipe, data)
-    return Trainer(recipe, faces, split, targets, out, world=world, teacher=online, pairs=pairs)
+    return Trainer(recipe, faces, split, targets, out, world=world, teacher=online, pairs=pairs, basis=basis)
 
 
 def _split(recipe: Recipe, faces: FaceSet) -> Split:

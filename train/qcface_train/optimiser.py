@@ -13,7 +13,7 @@ from qcface_train.heads import CosineHead
 
 HEAD_GROUP = 2
 """Number of the group that holds the class weights, which are spread over the processes."""
-
+_OF_RECIPE = ("weight_decay", "momentum")
 _FACTOR = "rate_factor"
 
 
@@ -41,6 +41,21 @@ def make_optimiser(run: RunArguments, model: nn.Module, gain: nn.Module, head: C
         groups[HEAD_GROUP] |= {_FACTOR: head.length**2, "weight_decay": run.head_decay / head.length**2}
         return torch.optim.SGD(groups, lr=run.lr, momentum=run.momentum, weight_decay=0.0)
     return torch.optim.AdamW(groups, lr=run.lr, weight_decay=0.0, fused=True)
+
+
+def optimiser_of(state: dict[str, Any]) -> str:
+    """Return the recipe's name of the optimiser that a state is of."""
+    return "adamw" if "betas" in state["param_groups"][0] else "sgd"
+
+
+def load_optimiser(optimiser: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Load a state, but decay and momentum stay as the optimiser was made with, which is as the recipe says."""
+    made = [dict(group) for group in optimiser.param_groups]
+    optimiser.load_state_dict(state)
+    for group, own in zip(optimiser.param_groups, made, strict=True):
+        group.update({key: own[key] for key in _OF_RECIPE if key in own})
+        if _FACTOR not in group:  # its decay goes on without it too
+            group["weight_decay"] *= own.get(_FACTOR, 1.0)
 
 
 def set_rates(optimiser: torch.optim.Optimizer, rate: float, gain_factor: float) -> None:

@@ -10,8 +10,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from qcface_train.checkpoint import CheckpointError, load_checkpoint, load_class_weights, load_weights, save_checkpoint
-from qcface_train.optimiser import gather_head_state
+from qcface_train.checkpoint import (
+    CheckpointError,
+    load_checkpoint,
+    load_class_weights,
+    load_part,
+    load_weights,
+    save_checkpoint,
+)
+from qcface_train.optimiser import gather_head_state, load_optimiser, optimiser_of
 from qcface_train.schedule import Plan
 
 if TYPE_CHECKING:
@@ -36,6 +43,7 @@ def collect(trainer: Trainer) -> dict[str, Any]:
         "head": {"weight": classifier.whole_weight()},
         "margin": classifier.margin.state_dict(),
         "optimiser": gather_head_state(trainer.optimiser.state_dict(), whole),
+        "optimiser_name": trainer.recipe.run.optimiser,
         "precision": trainer.precision.state(),
         "step": trainer.step,
         "plan": [trainer.plan.steps, trainer.plan.norm_from],
@@ -44,6 +52,8 @@ def collect(trainer: Trainer) -> dict[str, Any]:
         "samples": trainer.step * trainer.recipe.run.batch,
         "architecture": asdict(trainer.recipe.model),
         "recipe": trainer.recipe.digest(),
+        "lengths": [trainer.recipe.loss.la, trainer.recipe.loss.ua],
+        "teacher_basis": trainer.basis and trainer.basis.to_dict(),
     }
 
 
@@ -57,6 +67,7 @@ def save_run(trainer: Trainer) -> None:
 def load_run(trainer: Trainer) -> None:
     """Bring a trainer to the state of the checkpoint in its folder; raises CheckpointError."""
     content = load_checkpoint(trainer.folder / "checkpoint.pt")
+    _check_optimiser(trainer, content)
     try:
         trainer.model.load_state_dict(content["model"])
         trainer.average.load_state_dict(content["average"])
@@ -64,12 +75,13 @@ def load_run(trainer: Trainer) -> None:
         # Checkpoints from before margins had running figures hold none.
         trainer.classifier.margin.load_state_dict(content.get("margin", trainer.classifier.margin.state_dict()))
         part = trainer.classifier.part
-        trainer.optimiser.load_state_dict(
-            gather_head_state(content["optimiser"], lambda whole: whole[part.start : part.stop].clone())
+        load_optimiser(
+            trainer.optimiser,
+            gather_head_state(content["optimiser"], lambda whole: whole[part.start : part.stop].clone()),
         )
     except (RuntimeError, ValueError) as error:
         raise CheckpointError(
-            f"the checkpoint in {trainer.folder} is of another architecture, optimiser or set of classes "
+            f"the checkpoint in {trainer.folder} is of another architecture or set of classes "
             f"(it says {content.get('architecture')}); give its recipe, or another folder: {error}"
         ) from error
     if content["recipe"] != trainer.recipe.digest():
@@ -81,11 +93,22 @@ def load_run(trainer: Trainer) -> None:
     trainer.seconds = content["seconds"]
 
 
+def _check_optimiser(trainer: Trainer, content: dict[str, Any]) -> None:
+    """Refuse another optimiser's state, which loads without an error and has nothing that a step needs."""
+    # Checkpoints from before the name was kept show it by what their groups hold.
+    saved, wanted = content.get("optimiser_name") or optimiser_of(content["optimiser"]), trainer.recipe.run.optimiser
+    if saved != wanted:
+        raise CheckpointError(
+            f"the checkpoint in {trainer.folder} was made with run.optimiser {saved}, the recipe says {wanted}; give "
+            "its recipe, or begin another folder with --init"
+        )
+
+
 def begin_with(trainer: Trainer, path: Path) -> None:
     """Give a trainer the weights of an earlier run; raises CheckpointError.
 
-    From a checkpoint the running average is taken, and the class weights if the classes are as many. Schedule and
-    optimiser start afresh.
+    From a checkpoint the running average is taken, and if the classes are as many the class weights and, for the same
+    head, the running figures of its margin. Schedule and optimiser start afresh.
     """
     weights, head = load_weights(path), load_class_weights(path)
     try:
@@ -97,6 +120,10 @@ def begin_with(trainer: Trainer, path: Path) -> None:
         return
     if head.shape[0] == trainer.classifier.classes:
         _load_head(trainer, head)
+        margin, kept = trainer.classifier.margin, load_part(path, "margin") or {}
+        # Heads differ in what they keep, so the names tell them apart where it matters.
+        if kept.keys() == margin.state_dict().keys():
+            margin.load_state_dict(kept)
         _LOG.info("backbone and class weights taken from %s", path)
     else:
         _LOG.warning(

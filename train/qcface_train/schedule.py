@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from qcface_train.arguments import RunArguments
 
 _REPLAN_SECONDS = 120.0
+_MEASURED_STEPS = 20
 
 
 @dataclass(slots=True)
@@ -68,11 +69,15 @@ class Clock:
         """Return the mean rate so far."""
         return (step - self._first) * batch / max(self._active, 1e-9)
 
+    def first_end(self) -> int:
+        """Return where a plan may end at the earliest: with a budget, not before the pace is measured."""
+        return 0 if self._deadline is None else self._first + _MEASURED_STEPS
+
     def is_replanning_due(self, step: int) -> bool:
         """Return whether there is a budget and the last plan is old."""
         if self._deadline is None:
             return False
-        early = not self._planned and step - self._first >= 20
+        early = not self._planned and step - self._first >= _MEASURED_STEPS
         return early or time.monotonic() - self._planned_at > _REPLAN_SECONDS
 
     def plan_steps(self, step: int) -> int:

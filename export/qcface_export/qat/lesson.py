@@ -16,7 +16,7 @@ from qcface_export.qat.tuner import Tuner
 from qcface_train.arguments import Recipe
 from qcface_train.checkpoint import load_class_weights
 from qcface_train.data import ahead, split_identities
-from qcface_train.ensemble import OnlineEnsemble, open_ensemble_targets
+from qcface_train.ensemble import OnlineEnsemble, adopt_basis, open_ensemble_targets
 from qcface_train.faces import DataError, FaceSet, read_whole
 from qcface_train.interrupts import Interrupts
 from qcface_train.journal import Journal
@@ -52,7 +52,7 @@ def open_lesson(
     DataError
         If there are no pictures, or too few held out to prove on.
     CheckpointError
-        If the weights are of another architecture than the recipe.
+        If the weights are of another architecture than the recipe, or learned from other teachers.
     ExportError
         If neither the file nor a teacher gives class weights.
     """
@@ -62,6 +62,7 @@ def open_lesson(
     stored = bool(names) and recipe.loss.teacher_sees == "clean"
     if not stored and load_class_weights(weights) is None:
         raise ExportError(f"the loss needs class weights and {weights} has none; give the checkpoint.pt of the run")
+    adopt_basis(weights, names, folder)
     faces = open_faces(recipe, data, cache)
     if stored:
         targets = open_ensemble_targets(faces, names, data / "teachers", folder)

@@ -6,7 +6,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from qcface_sdk.errors import ModelFormatError, ModelNotFoundError
+from qcface_sdk.errors import ModelFormatError, ModelNotFoundError, OptionError
 from qcface_train.evaluation.recognizer import Recognizer, measure_peer
 from tiny_models import tiny_bundle, tiny_detector, tiny_recognizer
 
@@ -37,6 +37,16 @@ def test_embed_bundle_equals_its_onnx_file(tmp_path: Path, model: Path, crops: n
     bundle = Recognizer(tmp_path / "bundle")
     np.testing.assert_allclose(bundle.embed(crops), Recognizer(model).embed(crops), atol=1e-6)
     assert bundle.artifact == "recognizer-fp32"
+
+
+def test_recognizer_takes_the_limits_of_an_onnx_file_and_a_bundles_own(tmp_path: Path, model: Path) -> None:
+    given = Recognizer(model, limits=(10.0, 60.0))
+    assert (given.la, given.ua) == (10, 60)
+    tiny_bundle(tmp_path / "bundle")
+    with pytest.raises(OptionError, match="is a bundle and states its own"):
+        Recognizer(tmp_path / "bundle", limits=(10.0, 60.0))
+    with pytest.raises(OptionError, match="got 100.0 and 60.0"):
+        Recognizer(model, limits=(100.0, 60.0))
 
 
 def test_recognizer_missing_or_foreign_file_raises_named_error(tmp_path: Path) -> None:

@@ -12,12 +12,15 @@ from numpy.typing import ArrayLike, NDArray
 from tqdm import tqdm
 
 from qcface_sdk.bundle import Bundle
-from qcface_sdk.errors import ModelFormatError, ModelNotFoundError
+from qcface_sdk.errors import ModelFormatError, ModelNotFoundError, OptionError
 from qcface_sdk.manifest import InputContract
 from qcface_sdk.runtime import available_backends, open_runner, resolve_backend
 
 # What train/ feeds the network; a bundle states its own.
 _CONTRACT = InputContract((112, 112), "RGB", (127.5, 127.5, 127.5), (127.5, 127.5, 127.5), "NCHW", "arcface-112")
+
+LIMITS = (1.0, 100.0)
+"""The lengths la and ua that an ONNX file is taken to be trained for."""
 
 
 class Recognizer:
@@ -36,6 +39,8 @@ class Recognizer:
         Threads of one run.
     batch : int, default 32
         Crops of one run.
+    limits : (float, float), optional
+        The lengths la and ua that an ONNX file was trained for; 1 and 100 by default. A bundle states its own.
 
     Raises
     ------
@@ -43,14 +48,30 @@ class Recognizer:
         If there is nothing at `path`.
     ModelFormatError
         If the network has other inputs and outputs.
+    OptionError
+        If `limits` are given for a bundle, or do not satisfy 0 < la < ua.
     """
 
     def __init__(
-        self, path: Path, *, backend: str = "auto", precision: str = "auto", threads: int = 1, batch: int = 32
+        self,
+        path: Path,
+        *,
+        backend: str = "auto",
+        precision: str = "auto",
+        threads: int = 1,
+        batch: int = 32,
+        limits: tuple[float, float] | None = None,
     ) -> None:
         self.runtime = resolve_backend(backend)
-        self.contract, self.la, self.ua, self.artifact = _CONTRACT, 1.0, 100.0, "recognizer-fp32"
+        self.contract, self.artifact = _CONTRACT, "recognizer-fp32"
+        self.la, self.ua = limits or LIMITS
+        if not 0 < self.la < self.ua:
+            raise OptionError(f"la and ua must satisfy 0 < la < ua, got {self.la} and {self.ua}")
         if path.is_dir() or path.suffix == ".qcface":
+            if limits is not None:
+                raise OptionError(
+                    f"la and ua are for ONNX files, {path} is a bundle and states its own; leave them out"
+                )
             bundle = Bundle.load(path)
             found = bundle.artifact(self.runtime, precision)
             model, self.artifact = bundle.read(found.file), found.id

@@ -24,7 +24,7 @@ from qcface_sdk.measurements import FusedStretch
 from qcface_sdk.quality import QualityScale
 from qcface_train.evaluation import comparisons, protocol
 from qcface_train.evaluation.lfw import VerificationSet, read_lfw
-from qcface_train.evaluation.recognizer import PEERS, Recognizer, measure_peer
+from qcface_train.evaluation.recognizer import LIMITS, PEERS, Recognizer, measure_peer
 from qcface_train.evaluation.report import render_page
 from qcface_train.evaluation.tracks import FRAMES, fused_similarity, simulate_tracks
 
@@ -62,6 +62,17 @@ class Options:
     """Simulated tracks of each person with six pictures, for the quality of fused pictures; 0 for none."""
     peers: Path | None = None
     """Folder with other quality networks, to be judged on the same comparisons."""
+    la: float | None = None
+    """Smallest length that an ONNX file was trained for, 1 if None; a bundle states its own."""
+    ua: float | None = None
+    """Largest one, 100 if None."""
+
+    @property
+    def limits(self) -> tuple[float, float] | None:
+        """Both lengths; None where neither is given."""
+        if self.la is None and self.ua is None:
+            return None
+        return (LIMITS[0] if self.la is None else self.la, LIMITS[1] if self.ua is None else self.ua)
 
 
 def evaluate(options: Options, command: Sequence[str] = ()) -> Figures:
@@ -74,7 +85,11 @@ def evaluate(options: Options, command: Sequence[str] = ()) -> Figures:
     """
     faces = read_lfw(options.lfw)
     recognizer = Recognizer(
-        options.model, backend=options.backend, precision=options.precision, threads=options.threads
+        options.model,
+        backend=options.backend,
+        precision=options.precision,
+        threads=options.threads,
+        limits=options.limits,
     )
     try:
         figures = measure(options, recognizer, faces)
