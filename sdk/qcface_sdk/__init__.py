@@ -149,4 +149,4 @@ __all__ = [
     "recognizability",
 ]
 
-__version__ = "0.4.0"
+__version__ = "0.5.0"
