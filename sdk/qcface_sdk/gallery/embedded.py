@@ -242,7 +242,9 @@ class EmbeddedGallery(Upkeep, Gallery):
         if self._pool is not None:
             self._pool.shutdown(wait=False)
 
-    def _size(self) -> int:
+    @property
+    def size(self) -> int:
+        """Number of templates, which is the number of comparisons of a search. Thread-safe."""
         return self._current()[1].rows
 
     def _check_probe(self, probe: Any, contract: str | None) -> None:

@@ -265,7 +265,7 @@ class Gallery(ABC):
         Parameters, results and errors are those of `identify`; one result per probe, in their order.
         """
         most, gate = check_positive_int("k", k), check_gate(retry_below, self._judge)
-        size = self._size() if fpir is not None else 0
+        size = self.size if fpir is not None else 0
         limit = limit_of(self._judge, size, threshold=threshold, fmr=fmr, fpir=fpir, extrapolate=extrapolate)
         asked, contract = list(probes), self.contract
         for probe in asked:
@@ -293,13 +293,7 @@ class Gallery(ABC):
     def get(self, subject: str, *, expired: bool = False) -> tuple[Template, ...]:
         """Return the templates of a subject, oldest first. Thread-safe.
 
-        Parameters
-        ----------
-        subject : str
-            Id of the person.
-        expired : bool
-            Return them even if the person's time is over. Without it there are none then, as what is returned may be
-            compared with a probe (1:1), and nobody is to be recognised after that time.
+        After the person's time there are none unless `expired`: what is returned may be compared with a probe (1:1).
 
         Raises
         ------
@@ -315,18 +309,14 @@ class Gallery(ABC):
     def __len__(self) -> int:
         """Number of subjects."""
 
-    @property
-    def size(self) -> int:
-        """Number of templates, which is the number of comparisons of a search. Thread-safe."""
-        return self._size()
-
     @abstractmethod
     def close(self) -> None:
         """Close the gallery. Harmless when repeated; any other call afterwards raises `GalleryError`. Thread-safe."""
 
+    @property
     @abstractmethod
-    def _size(self) -> int:
-        """Number of templates, which is the number of comparisons of a search."""
+    def size(self) -> int:
+        """Number of templates, which is the number of comparisons of a search. Thread-safe."""
 
     @abstractmethod
     def _check_probe(self, probe: Any, contract: str | None) -> None:

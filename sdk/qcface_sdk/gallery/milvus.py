@@ -276,13 +276,15 @@ class MilvusGallery(Gallery):
             )
         return rows
 
-    def _size(self) -> int:
+    @property
+    def size(self) -> int:
+        """Number of templates, which is the number of comparisons of a search. Thread-safe."""
         try:
             return 0 if self._bind() is None else self._open().count()
         except GalleryUnreachableError:
             if self._fallback is None:
                 raise
-            return self._fallback._size()
+            return self._fallback.size
 
     def _check_probe(self, probe: Any, contract: str | None) -> None:
         if contract is not None and isinstance(probe, (Face, Template)) and probe.contract != contract:
