@@ -136,18 +136,17 @@ def search_layers(
     shares = _shares(graph, table)
     pairs = _cheap_pairs(graph, shares)
     judge = _Judge(reference, run, limits)
-    chosen = list(start)
-    strain, figure, _ = judge(chosen)
+    strain, figure, _ = judge(start)
     before = Step("", 0.0, strain, figure)
     if strain <= room:
-        return Search(tuple(chosen), before, ())
+        return Search(tuple(start), before, ())
     for guess in guesses:
         layers = [*start, *(name for name in guess if name not in start)]
         if judge(layers)[0] <= room:
             kept = _prune(layers, layers[len(start) :], judge, room)
             if len(kept) - len(start) <= most:
                 return Search(tuple(kept), before, tuple(_steps(kept, start, shares, judge)))
-    chosen = _enough(chosen, shares, pairs, judge, most, room, progress)
+    chosen = _enough(start, shares, pairs, judge, most, room, progress)
     kept = _prune(chosen, chosen[len(start) :], judge, room)
     return Search(tuple(kept), before, tuple(_steps(kept, start, shares, judge)))
 

@@ -62,8 +62,8 @@ def prove(
     artifact, runtime, reference_name : str
         For the report and the manifest.
     thresholds : mapping of float to float, optional
-        False match rate to the threshold of the reference, measured on these same pictures; None measures it here. One
-        of other pictures would be judged with the candidate: it lies elsewhere, however well the two files agree.
+        False match rate to the reference's threshold on these same pictures (one of others would be judged along with
+        the candidate); None measures it here.
     replicates : int
         Resamples of the bootstrap.
 
@@ -96,8 +96,8 @@ def prove(
     if not judged:
         raise GateError(f"none of the limits can be judged on {pictures.name}: it lacks labels, or faces to damage")
     figures = tuple(Figure(name, values[name], limit) for name, limit in judged.items())
-    origin = _origin(pictures, len(rows), details)
     unjudged = tuple(_lacking(name, limits[name], len(rows), values) for name in limits if name not in judged)
+    origin = _origin(pictures, len(rows), details)
     return ProofReport(artifact, runtime, reference_name, origin, figures, details, unjudged)
 
 
