@@ -117,36 +117,38 @@ def test_line_that_fails_is_an_error(request_: Request) -> None:
         relay.open(command())
 
 
-def test_relay_that_does_not_release_is_tried_again_and_opens_nothing_meanwhile(
-    request_: Request, caplog: pytest.LogCaptureFixture
-) -> None:
+@pytest.fixture
+def stuck(request_: Request, caplog: pytest.LogCaptureFixture) -> GpioActuator:
+    """A relay that has opened once and does not release."""
     relay = GpioActuator("/dev/gpiochip0", 7, hold_seconds=0.05)
     relay.open(command())
     request_.broken = True
     assert wait_until(lambda: "does not go back to rest" in caplog.text)
+    return relay
+
+
+def test_relay_that_does_not_release_is_tried_again_and_opens_nothing_meanwhile(
+    request_: Request, caplog: pytest.LogCaptureFixture, stuck: GpioActuator
+) -> None:
     with pytest.raises(RelayStuckError, match="front takes no command: GPIO line 7"):
-        relay.open(command())
+        stuck.open(command())
     request_.broken = False
     assert wait_until(lambda: "is at rest again" in caplog.text)
     assert [value for _, value in request_.values] == [Value.ACTIVE, Value.INACTIVE]
-    relay.open(command())
+    stuck.open(command())
     assert request_.values[-1] == (7, Value.ACTIVE)
-    relay.close()
+    stuck.close()
 
 
 def test_relay_that_does_not_release_does_not_hold_up_the_end(
-    request_: Request, caplog: pytest.LogCaptureFixture
+    request_: Request, caplog: pytest.LogCaptureFixture, stuck: GpioActuator
 ) -> None:
-    relay = GpioActuator("/dev/gpiochip0", 7, hold_seconds=0.05)
-    relay.open(command())
-    request_.broken = True
-    assert wait_until(lambda: "does not go back to rest" in caplog.text)
-    relay.close()
+    stuck.close()
     assert request_.released
     assert "see whether its lock is shut" in caplog.text
-    assert relay._release is not None
-    relay._release.join(5)
-    assert not relay._release.is_alive()
+    assert stuck._release is not None
+    stuck._release.join(5)
+    assert not stuck._release.is_alive()
 
 
 def test_bad_options_and_lines_are_named(request_: Request, monkeypatch: pytest.MonkeyPatch) -> None:
